@@ -1,0 +1,67 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Running a program: an argument vector in, its output out, an error with its last words otherwise.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, TimedOut
+
+_LAST_WORDS = 2000
+
+
+@dataclass(frozen=True)
+class Completed:
+    """How a program ended."""
+
+    argv: tuple[str, ...]
+    code: int
+    stdout: str
+    stderr: str
+
+
+def run(argv: Sequence[str], *, timeout_s: float, accept: Sequence[int] = (0,)) -> Completed:
+    """Run *argv* without a shell, in the C locale so that its words can be read.
+
+    Raises CommandFailed (COMMAND_MISSING, COMMAND_FAILED with the exit code and the last words) and
+    TimedOut (COMMAND_TIMED_OUT); the program is ended in that case.
+    """
+    environment = {**os.environ, "LC_ALL": "C", "LANG": "C"}
+    try:
+        done = subprocess.run(
+            list(argv),
+            capture_output=True,
+            check=False,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+        )
+    except FileNotFoundError:
+        raise CommandFailed("COMMAND_MISSING", argv[0], "is not installed here.", "Install it on this hypervisor.") from None
+    except subprocess.TimeoutExpired:
+        raise TimedOut(
+            "COMMAND_TIMED_OUT",
+            argv[0],
+            f"did not end within {timeout_s:g} s: {' '.join(argv)}.",
+            "Look at the hypervisor's storage and load, then run it again.",
+        ) from None
+    if done.returncode not in accept:
+        words = (done.stderr or done.stdout).strip()[-_LAST_WORDS:]
+        raise CommandFailed(
+            "COMMAND_FAILED",
+            argv[0],
+            f"ended with {done.returncode}: {words}",
+            f"The command was: {' '.join(argv)}.",
+            returncode=done.returncode,
+        )
+    return Completed(tuple(argv), done.returncode, done.stdout, done.stderr)

@@ -1,0 +1,101 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Opening libvirt, and its errors in our words.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Callable, TypeVar, cast
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Lost, MobilityError, NotFound
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt
+
+_T = TypeVar("_T")
+_KEEPALIVE_INTERVAL_S = 5
+_KEEPALIVE_COUNT = 5
+
+
+def _ignore_error(_context: object, _error: object) -> None:
+    """libvirt's default handler prints to stderr, where a module's JSON must stand alone."""
+
+
+def _start_event_loop() -> None:
+    """Keepalive and the embedded driver are served by an event loop, which must be registered before opening."""
+    libvirt.virEventRegisterDefaultImpl()
+
+    def serve() -> None:
+        while True:
+            libvirt.virEventRunDefaultImpl()
+
+    threading.Thread(target=serve, name="libvirt-events", daemon=True).start()
+
+
+@contextmanager
+def connect(uri: str) -> Iterator[Any]:
+    """An open virConnect, closed at the end.
+
+    Raises Lost(LIBVIRT_UNAVAILABLE) when the daemon does not answer.
+    """
+    libvirt.registerErrorHandler(_ignore_error, None)
+    _start_event_loop()
+    try:
+        connection = libvirt.open(uri)
+    except libvirt.libvirtError as error:
+        raise Lost(
+            "LIBVIRT_UNAVAILABLE",
+            uri,
+            f"libvirt does not answer: {error.get_error_message()}.",
+            "Look at libvirtd (or virtqemud) on this hypervisor: systemctl status libvirtd.",
+        ) from None
+    try:
+        # Local drivers (test, embed) know no keepalive and say so by raising.
+        _quietly(lambda: connection.setKeepAlive(_KEEPALIVE_INTERVAL_S, _KEEPALIVE_COUNT))
+        yield connection
+    finally:
+        _quietly(connection.close)
+
+
+def _quietly(call: Callable[[], object]) -> None:
+    """For calls whose failure changes nothing for us."""
+    try:
+        call()
+    except libvirt.libvirtError:
+        return
+
+
+def translated(subject: str, attempted: str, call: Callable[[], _T]) -> _T:
+    """The result of *call*; libvirt's error as ours, by its code and never by its text.
+
+    Raises NotFound(DOMAIN_NOT_FOUND), Lost(LIBVIRT_UNAVAILABLE) or MobilityError(LIBVIRT_FAILED); each says what was attempted.
+    """
+    try:
+        return call()
+    except libvirt.libvirtError as error:
+        raise _translate(error, subject, attempted) from None
+
+
+def _translate(error: Any, subject: str, attempted: str) -> MobilityError:
+    code = cast(int, error.get_error_code())
+    words = error.get_error_message()
+    if code == libvirt.VIR_ERR_NO_DOMAIN:
+        return NotFound("DOMAIN_NOT_FOUND", subject, "no such domain on this hypervisor.", "See kvmops.mobility.status.")
+    if code in (libvirt.VIR_ERR_RPC, libvirt.VIR_ERR_SYSTEM_ERROR, libvirt.VIR_ERR_NO_CONNECT):
+        return Lost(
+            "LIBVIRT_UNAVAILABLE",
+            subject,
+            f"libvirt went away while we tried to {attempted}: {words}.",
+            "Look at libvirtd (or virtqemud) on this hypervisor, then run it again.",
+        )
+    return MobilityError(
+        "LIBVIRT_FAILED",
+        subject,
+        f"libvirt could not {attempted}: {words}.",
+        "Its log on this hypervisor tells more.",
+        libvirt_code=code,
+    )

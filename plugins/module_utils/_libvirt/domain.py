@@ -1,0 +1,145 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One domain: the only caller of virDomain.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Callable, TypeVar
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connection import translated
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt, libvirt_qemu
+
+_T = TypeVar("_T")
+_STATES = ("no state", "running", "blocked", "paused", "in shutdown", "shut off", "crashed", "pmsuspended")
+OFF = "shut off"
+
+
+class Domain:
+    """A virDomain with our errors; every method names the guest it was about when it fails."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+        self.name: str = handle.name()
+        self.uuid: str = handle.UUIDString()
+
+    def _do(self, attempted: str, call: Callable[[], _T]) -> _T:
+        return translated(self.name, attempted, call)
+
+    def state(self) -> str:
+        """running, blocked, paused, in shutdown, shut off, crashed or pmsuspended."""
+        number, _reason = self._do("read its state", self._handle.state)
+        return _STATES[number] if number < len(_STATES) else "no state"
+
+    def is_off(self) -> bool:
+        """Shut off: not merely shutting down, and not crashed with its QEMU process still there."""
+        return self.state() == OFF
+
+    def xml(self, *, inactive: bool = True, secure: bool = False) -> str:
+        """The stored (or running) definition; *secure* includes passwords."""
+        flags = libvirt.VIR_DOMAIN_XML_INACTIVE if inactive else 0
+        flags |= libvirt.VIR_DOMAIN_XML_SECURE if secure else 0
+        return str(self._do("read its definition", lambda: self._handle.XMLDesc(flags)))
+
+    def is_persistent(self) -> bool:
+        """Whether it has a stored definition."""
+        return bool(self._do("see whether it is persistent", self._handle.isPersistent))
+
+    def autostart(self) -> bool:
+        """Whether it starts with the hypervisor."""
+        return bool(self._do("read autostart", self._handle.autostart))
+
+    def set_autostart(self, wanted: bool) -> None:
+        """Set whether it starts with the hypervisor."""
+        self._do("set autostart", lambda: self._handle.setAutostart(int(wanted)))
+
+    def has_managed_save(self) -> bool:
+        """Whether a managed save image waits for the next start."""
+        return bool(self._do("look for a managed save image", lambda: self._handle.hasManagedSaveImage(0)))
+
+    def snapshots(self) -> int:
+        """Number of libvirt snapshots."""
+        return self._count("count its snapshots", lambda: self._handle.snapshotNum(0))
+
+    def checkpoints(self) -> int:
+        """Number of libvirt checkpoints; 0 where the driver knows none."""
+        return self._count("count its checkpoints", lambda: len(self._handle.listAllCheckpoints(0)))
+
+    def _count(self, attempted: str, call: Callable[[], int]) -> int:
+        def count() -> int:
+            try:
+                return call()
+            except libvirt.libvirtError as error:
+                if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
+                    return 0
+                raise
+
+        return int(self._do(attempted, count))
+
+    def has_block_job(self, target: str) -> bool:
+        """Whether a block job runs on the disk *target* (vda …). An off domain has none."""
+        return bool(self._do(f"look for a block job on {target}", lambda: self._handle.blockJobInfo(target, 0)))
+
+    def shutdown(self) -> None:
+        """Ask the guest to shut down, by its agent when one is connected, else by ACPI."""
+        self._do("ask it to shut down", lambda: self._handle.shutdownFlags(0))
+
+    def destroy(self) -> None:
+        """Pull the plug."""
+        self._do("force it off", self._handle.destroy)
+
+    def start(self, *, paused: bool = False) -> None:
+        """Start it from its stored definition."""
+        flags = libvirt.VIR_DOMAIN_START_PAUSED if paused else 0
+        self._do("start it", lambda: self._handle.createWithFlags(flags))
+
+    def undefine(self, flags: int) -> None:
+        """Forget its stored definition; *flags* say what happens to NVRAM, TPM and managed save."""
+        self._do("undefine it", lambda: self._handle.undefineFlags(flags))
+
+    def online_vcpus(self) -> int:
+        """Number of online CPUs as the guest itself counts them, asked of its agent.
+
+        Raises MobilityError(LIBVIRT_FAILED) when no agent answers.
+        """
+        answer: Mapping[str, str] = self._do("ask its agent for the CPUs", lambda: self._handle.guestVcpus(0))
+        return _count_cpu_list(answer.get("online", ""))
+
+    def set_time(self, seconds: int) -> None:
+        """Set the guest's clock (Unix time) through its agent."""
+        self._do("set its clock", lambda: self._handle.setTime({"seconds": seconds, "nseconds": 0}, 0))
+
+    def agent(self, command: str, timeout_s: int, **arguments: Any) -> Any:
+        """What the guest agent returns to *command*. Raises MobilityError(LIBVIRT_FAILED) when it does not answer in time."""
+        request = json.dumps({"execute": command, "arguments": arguments} if arguments else {"execute": command})
+        answer = self._do(
+            f"ask its agent ({command})", lambda: libvirt_qemu.qemuAgentCommand(self._handle, request, timeout_s, 0)
+        )
+        return json.loads(answer)["return"]
+
+
+def _count_cpu_list(text: str) -> int:
+    """How many CPUs '0-3,8' names."""
+    total = 0
+    for part in filter(None, text.split(",")):
+        first, _dash, last = part.partition("-")
+        total += int(last or first) - int(first) + 1
+    return total
+
+
+def undefine_flags(*, keep_nvram: bool, keep_tpm: bool, remove_managed_save: bool) -> int:
+    """The flags for C(Domain.undefine()).
+
+    libvirt refuses to undefine a domain that has an NVRAM file unless told what to do with it. A libvirt too old
+    to know KEEP_TPM (before 8.9.0) keeps no TPM state.
+    """
+    flags = libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM if keep_nvram else libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+    flags |= libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE if remove_managed_save else 0
+    tpm_flag = "VIR_DOMAIN_UNDEFINE_KEEP_TPM" if keep_tpm else "VIR_DOMAIN_UNDEFINE_TPM"
+    flags |= getattr(libvirt, tpm_flag, 0)
+    return int(flags)

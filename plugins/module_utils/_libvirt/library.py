@@ -1,0 +1,23 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one place that imports libvirt.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+LIBVIRT_IMP_ERR: str | None
+libvirt: Any
+libvirt_qemu: Any
+try:
+    import libvirt  # type: ignore[no-redef]
+    import libvirt_qemu  # type: ignore[no-redef]
+except ImportError:
+    LIBVIRT_IMP_ERR = traceback.format_exc()
+else:
+    LIBVIRT_IMP_ERR = None

@@ -1,0 +1,158 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The journal of one migration on one hypervisor: what was begun, what it made, how to take it back.
+
+Append-only, one JSON object a line, on disk before the effect it announces begins. It is the only source
+of a migration's status.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store, sync_directory
+
+
+class Event(enum.Enum):
+    """What a journal line says of its step or effect."""
+
+    BEGIN = "begin"
+    END = "end"
+    FAIL = "fail"
+    UNDONE = "undone"
+
+
+class Step(enum.Enum):
+    """The steps of the flows; each is one module call on one hypervisor."""
+
+    CLAIM = "claim"
+    HAND_OVER = "hand_over"
+    COPY = "copy"
+    TAKE_OVER = "take_over"
+    RELEASE = "release"
+    EVIDENCE = "evidence"
+    DISCARD = "discard"
+    UNDO = "undo"
+
+
+class Phase(enum.Enum):
+    """What the operator asked for when the step ran."""
+
+    MOVE = "move"
+    CONFIRM = "confirm"
+    REVERT = "revert"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line. An empty *effect* means the line is about the step as a whole."""
+
+    at: float
+    """Unix time on this hypervisor, seconds."""
+    phase: Phase
+    step: Step
+    event: Event
+    effect: str = ""
+    undo: Mapping[str, Any] | None = None
+    """How to take the effect back: a kind and its arguments, see _migration/undo.py."""
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+    def as_result(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {**asdict(self), "phase": self.phase.value, "step": self.step.value, "event": self.event.value}
+
+    @classmethod
+    def from_result(cls, data: Mapping[str, Any]) -> Entry:
+        """The inverse of C(as_result())."""
+        return cls(
+            at=float(data["at"]),
+            phase=Phase(data["phase"]),
+            step=Step(data["step"]),
+            event=Event(data["event"]),
+            effect=str(data.get("effect", "")),
+            undo=data.get("undo"),
+            result=dict(data.get("result", {})),
+        )
+
+
+def parse(text: str) -> tuple[Entry, ...]:
+    """The entries of a journal file. A torn last line (power lost while it was written) never took effect: dropped."""
+    lines = text.split("\n")
+    return tuple(Entry.from_result(json.loads(line)) for line in lines[:-1] if line)
+
+
+def read(store: Store, migration_id: str) -> tuple[Entry, ...]:
+    """The journal of *migration_id* on this hypervisor, empty when there is none."""
+    try:
+        return parse((store.migration(migration_id) / "journal.jsonl").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ()
+
+
+class Journal:
+    """Appends to one journal file; every line is on disk when the call returns."""
+
+    def __init__(self, store: Store, migration_id: str, phase: Phase, step: Step, clock: Callable[[], float]) -> None:
+        self._path: Path = store.migration(migration_id) / "journal.jsonl"
+        self._store = store
+        self._phase = phase
+        self._step = step
+        self._clock = clock
+
+    def write(
+        self,
+        event: Event,
+        effect: str = "",
+        undo: Mapping[str, Any] | None = None,
+        result: Mapping[str, Any] | None = None,
+    ) -> Entry:
+        """Append one line and wait until the disk has it. Raises OSError when it cannot be kept."""
+        entry = Entry(self._clock(), self._phase, self._step, event, effect, undo, result or {})
+        self._store.make(self._path.parent)
+        fresh = not self._path.exists()
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            _drop_torn_line(descriptor)
+            os.write(descriptor, json.dumps(entry.as_result(), sort_keys=True).encode() + b"\n")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if fresh:
+            sync_directory(self._path.parent)
+        return entry
+
+
+def _drop_torn_line(descriptor: int) -> None:
+    """Without this, the next line would be glued to what a power loss left and both would be lost."""
+    size = os.fstat(descriptor).st_size
+    if size == 0 or os.pread(descriptor, 1, size - 1) == b"\n":
+        return
+    whole = os.pread(descriptor, size, 0)
+    os.ftruncate(descriptor, whole.rfind(b"\n") + 1)
+
+
+def pending_undo(entries: Sequence[Entry], phase: Phase) -> tuple[Entry, ...]:
+    """The effects of *phase* that were begun and not taken back, last first: what an undo has to work through.
+
+    An effect that was begun without an end counts: it may have happened.
+    """
+    open_effects: dict[tuple[Step, str], Entry] = {}
+    for entry in entries:
+        if entry.phase is not phase or not entry.effect:
+            continue
+        key = (entry.step, entry.effect)
+        if entry.event is Event.BEGIN and entry.undo is not None:
+            open_effects.pop(key, None)
+            open_effects[key] = entry
+        elif entry.event is Event.UNDONE:
+            open_effects.pop((Step(str(entry.result.get("step", entry.step.value))), entry.effect), None)
+    return tuple(reversed(tuple(open_effects.values())))

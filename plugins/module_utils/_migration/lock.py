@@ -1,0 +1,85 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One guest, one operation: a lock file on each hypervisor that says who works on it.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store, sync_directory
+
+
+@dataclass(frozen=True)
+class Lock:
+    """Who holds a guest on this hypervisor."""
+
+    uuid: str
+    migration: str
+    owner: str
+    command: str
+    since: float
+    """Unix time, seconds."""
+
+
+def held(store: Store, uuid: str) -> Lock | None:
+    """Who holds the guest *uuid* here, None when nobody does."""
+    data = store.read_json(store.lock(uuid))
+    return Lock(**data) if data is not None else None
+
+
+def all_held(store: Store) -> tuple[Lock, ...]:
+    """Every lock on this hypervisor."""
+    directory = store.root / "locks"
+    names = sorted(one.name for one in directory.glob("*.json")) if directory.is_dir() else []
+    found = (held(store, name[: -len(".json")]) for name in names)
+    return tuple(lock for lock in found if lock is not None)
+
+
+def take(store: Store, lock: Lock) -> None:
+    """Take the guest's lock, or find that this migration has it already.
+
+    Raises Refused(BUSY), naming who and since when, while another migration holds it. The file appears complete
+    or not at all, so that a reader never sees a half-written one.
+    """
+    path = store.lock(lock.uuid)
+    store.make(path.parent)
+    scratch = path.with_name(f".{path.name}.{lock.migration}")
+    scratch.write_text(json.dumps(asdict(lock), sort_keys=True) + "\n", encoding="utf-8")
+    try:
+        os.link(scratch, path)
+        sync_directory(path.parent)
+    except FileExistsError:
+        holder = held(store, lock.uuid)
+        if holder is None or holder.migration != lock.migration:
+            raise busy(lock.uuid, holder) from None
+    finally:
+        scratch.unlink()
+
+
+def busy(uuid: str, holder: Lock | None) -> Refused:
+    """The refusal that names the holder."""
+    who = "another migration" if holder is None else f"migration {holder.migration} of {holder.owner} ({holder.command})"
+    return Refused(
+        "BUSY",
+        uuid,
+        f"the guest is being worked on by {who}.",
+        "Wait until it has ended, or look at it with kvmops.mobility.status.",
+        holder=asdict(holder) if holder else None,
+    )
+
+
+def release(store: Store, uuid: str, migration_id: str) -> bool:
+    """Release the lock when *migration_id* holds it; whether there was one to release. Another's is left alone."""
+    holder = held(store, uuid)
+    if holder is None or holder.migration != migration_id:
+        return False
+    store.lock(uuid).unlink()
+    sync_directory(store.lock(uuid).parent)
+    return True

@@ -1,0 +1,83 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files under the state directory of one hypervisor: where records, journals and locks are kept.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+STATE_DIRECTORY = "/var/lib/kvmops"
+
+
+def write_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
+    """Replace *path* with *data* so that after a power loss it is the old file or the new one, never a part.
+
+    Raises OSError when the file system refuses (full, read-only).
+    """
+    scratch = path.with_name(f".{path.name}.new")
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    try:
+        os.write(descriptor, data)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    os.replace(scratch, path)
+    sync_directory(path.parent)
+
+
+def sync_directory(directory: Path) -> None:
+    """Make names made, renamed or removed in *directory* survive a power loss."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class Store:
+    """The layout of the state directory; it makes the directories it needs, readable by root only."""
+
+    def __init__(self, root: str = STATE_DIRECTORY) -> None:
+        self.root = Path(root)
+
+    def migration(self, migration_id: str) -> Path:
+        """The directory of one migration."""
+        return self.root / "migrations" / migration_id
+
+    def lock(self, uuid: str) -> Path:
+        """The lock file of one guest."""
+        return self.root / "locks" / f"{uuid}.json"
+
+    def make(self, directory: Path) -> Path:
+        """Make *directory* and what is above it, durably."""
+        missing = [one for one in (directory, *directory.parents) if not one.exists()]
+        for one in reversed(missing):
+            one.mkdir(mode=0o700)
+            sync_directory(one.parent)
+        return directory
+
+    def migrations(self) -> list[str]:
+        """Ids of the migrations this hypervisor has a directory of, oldest name first."""
+        directory = self.root / "migrations"
+        return sorted(one.name for one in directory.iterdir() if one.is_dir()) if directory.is_dir() else []
+
+    def write_json(self, path: Path, data: Mapping[str, Any]) -> None:
+        """Write *data* durably, making the directory when it is not there."""
+        self.make(path.parent)
+        write_durably(path, json.dumps(data, indent=1, sort_keys=True).encode() + b"\n")
+
+    def read_json(self, path: Path) -> dict[str, Any] | None:
+        """What is in *path*, None when it is not there. Raises ValueError when it is not JSON."""
+        try:
+            data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        return data
