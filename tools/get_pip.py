@@ -9,7 +9,10 @@ import sysconfig
 from pathlib import Path
 
 # Debian keeps the wheel outside ensurepip and says where.
-places = [Path(ensurepip.__file__).parent / "_bundled", Path(sysconfig.get_config_var("WHEEL_PKG_DIR") or "/nonexistent")]
+places = [
+    Path(ensurepip.__file__).parent / "_bundled",
+    Path(sysconfig.get_config_var("WHEEL_PKG_DIR") or "/nonexistent"),
+]
 wheel = next(wheel for place in places for wheel in place.glob("pip-*.whl"))
 sys.path.insert(0, str(wheel))
 sys.argv = ["pip", "install", *(word for word in sys.argv[1:] if word not in {"--no-setuptools", "--no-wheel"})]
