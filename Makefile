@@ -1,12 +1,10 @@
 # The front door. Each target sets up what it needs on a bare Debian 12, as root; the work is in tools/ and tests/lab/.
-SHELL := /bin/bash
-stages := lint unit sanity e2e build
 
-.PHONY: help install venv demo test $(stages) lab-up lab-down clean
+.PHONY: help install venv demo test lint unit sanity e2e build lab-up lab-down clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: ## make kvmops.mobility.* names resolve to this checkout (.tree, which ansible.cfg names)
 	@tools/prepare tree
@@ -17,8 +15,8 @@ venv: ## that, and .venv with the pinned tools that the checks run with
 demo: ## see a running guest resized onto another host, then confirmed
 	@tools/demo
 
-test: ## everything below in this order: lint unit sanity e2e build
-	@tools/stages $(stages)
+test: ## what CI runs: lint unit sanity e2e build, in this order
+	@tools/stages lint unit sanity e2e build
 
 lint: ## ruff, mypy, shellcheck, yamllint, ansible-lint, antsibull-changelog
 	@tools/lint
