@@ -1,0 +1,289 @@
+"""One host: an overlay on the shared root file system, booted by systemd-nspawn."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+import subprocess
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from .config import (
+    BOOT_DIR,
+    BRIDGE,
+    GUEST_BRIDGE,
+    HOSTS,
+    IMAGES_DIR,
+    INITRD,
+    KERNEL,
+    MIGRATION_HOME,
+    MIGRATION_USER,
+    NETWORK,
+    RECORDS_DIR,
+    HostSpec,
+    LabError,
+    run_dir,
+)
+from .image import Image
+from .mounts import is_mounted, unmount_below
+from .process import Proc, children, find_by_argument, observe
+from .run import run, wait_for
+from .storage import Storage
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+MACHINE_IDS = uuid.UUID("6b766d6c-6162-5000-8000-000000000000")
+
+
+class Host:
+    """A host of the lab, whatever state it is in."""
+
+    def __init__(self, spec: HostSpec) -> None:
+        self.name = spec.name
+        self.address = spec.address
+        self.directory = run_dir() / "hosts" / spec.name
+        self.root = self.directory / "root"
+        self.console = self.directory / "console.log"
+        self.storage = Storage(self.directory / "storage.img", self.directory / "storage")
+        self._state_file = self.directory / "host.json"
+        self._prepared = self.directory / "prepared"
+
+    # -- what is recorded about it
+
+    def _state(self) -> dict[str, list[int]]:
+        try:
+            state: dict[str, list[int]] = json.loads(self._state_file.read_text())
+        except (FileNotFoundError, json.JSONDecodeError):
+            return {}
+        return state
+
+    def _record(self, role: str, proc: Proc) -> None:
+        state = {**self._state(), role: [proc.pid, proc.start]}
+        part = self._state_file.with_suffix(".part")
+        part.write_text(json.dumps(state))
+        part.rename(self._state_file)
+
+    def _proc(self, role: str) -> Proc | None:
+        words = self._state().get(role)
+        proc = Proc(words[0], words[1]) if words else None
+        return proc if proc and proc.alive() else None
+
+    def nspawn(self) -> Proc | None:
+        """The process that holds the host, also if an aborted run did not record it."""
+        return self._proc("nspawn") or find_by_argument("systemd-nspawn", self._root_argument())
+
+    def leader(self) -> Proc | None:
+        """The host's own PID 1, seen from the machine."""
+        return self._proc("leader")
+
+    def _root_argument(self) -> str:
+        return f"--directory={self.root}"
+
+    # -- how it is
+
+    def running(self) -> bool:
+        """Whether its processes and its file systems are all there."""
+        return (
+            self._proc("nspawn") is not None
+            and self.leader() is not None
+            and is_mounted(self.root)
+            and self.storage.mounted()
+        )
+
+    def answers(self) -> bool:
+        """Whether its sshd greets."""
+        try:
+            with socket.create_connection((self.address, 22), timeout=2) as link:
+                return link.recv(4) == b"SSH-"
+        except OSError:
+            return False
+
+    def libvirt_answers(self) -> bool:
+        """Whether libvirt takes calls."""
+        return self.exec(["virsh", "-c", "qemu:///system", "uri"], check=False).returncode == 0
+
+    def exec(
+        self,
+        argv: Sequence[str],
+        *,
+        stdin: str | None = None,
+        check: bool = True,
+        timeout_s: int = 60,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a program inside the host, also when the host's network is gone."""
+        leader = self.leader()
+        if leader is None:
+            raise LabError(f"host {self.name} is down")
+        enter = ["nsenter", f"--target={leader.pid}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup"]
+        clean = ["env", "-i", f"PATH={PATH}", "HOME=/root", "LANG=C.UTF-8"]
+        bound = ["timeout", "--kill-after=2", str(timeout_s)]
+        try:
+            return run([*enter, *clean, *bound, *argv], stdin=stdin, check=check, timeout_s=timeout_s + 10)
+        except LabError as error:
+            raise LabError(f"on {self.name}: {error}") from error
+
+    # -- making it
+
+    def mount(self, image: Image) -> bool:
+        """Mount what it is made of; True when it is a new host that has to be prepared."""
+        if not self._prepared.exists() or self._prepared.read_text() != image.key:
+            # Half made, or made of something else: nothing of it can be trusted.
+            self.remove()
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.storage.ensure()
+        if not is_mounted(self.root):
+            for name in ("upper", "work", "root"):
+                (self.directory / name).mkdir(exist_ok=True)
+            layers = f"lowerdir={image.root},upperdir={self.directory}/upper,workdir={self.directory}/work"
+            run(["mount", "-t", "overlay", "overlay", "-o", layers, self.root])
+        return not self._prepared.exists()
+
+    def prepare(self) -> None:
+        """Give the host what distinguishes it from its neighbour."""
+        etc = self.root / "etc"
+        (etc / "hostname").write_text(f"{self.name}\n")
+        # A machine-id of its own also keeps systemd from applying presets at first boot, which
+        # would switch on libvirt's TLS and TCP sockets and with them stop libvirtd.
+        machine_id = uuid.uuid5(MACHINE_IDS, self.name)
+        (etc / "machine-id").write_text(f"{machine_id.hex}\n")
+        names = "".join(f"{spec.address} {spec.name}\n" for spec in HOSTS)
+        (etc / "hosts").write_text(f"127.0.0.1 localhost\n{names}")
+        self._write_network(etc / "systemd/network")
+        self._write_libvirt(etc / "libvirt")
+        self._add_migration_user()
+
+    def _write_network(self, directory: Path) -> None:
+        length = NETWORK.split("/")[1]
+        # The name sorts before systemd's own 80-container-host0.network, or networkd ignores it.
+        (directory / "10-kvmlab.network").write_text(
+            f"[Match]\nName=host0\n\n[Network]\nAddress={self.address}/{length}\nLinkLocalAddressing=no\n"
+        )
+        (directory / "20-guests.netdev").write_text(f"[NetDev]\nName={GUEST_BRIDGE}\nKind=bridge\n")
+        (directory / "20-guests.network").write_text(
+            f"[Match]\nName={GUEST_BRIDGE}\n\n"
+            "[Network]\nConfigureWithoutCarrier=yes\nLinkLocalAddressing=no\n\n"
+            "[Link]\nActivationPolicy=always-up\n"
+        )
+
+    def _write_libvirt(self, directory: Path) -> None:
+        with (directory / "qemu.conf").open("a") as conf:
+            # No AppArmor in a container, and its control groups are read-only.
+            conf.write('\nsecurity_driver = "none"\ncgroup_controllers = []\n')
+        with (directory / "libvirtd.conf").open("a") as conf:
+            # All hosts see the same firmware; with one UUID libvirt refuses to migrate between them.
+            conf.write('\nhost_uuid_source = "machine-id"\n')
+
+    def _add_migration_user(self) -> None:
+        run(
+            [
+                "chroot",
+                self.root,
+                "useradd",
+                "--system",
+                "--create-home",
+                f"--home-dir={MIGRATION_HOME}",
+                "--shell=/bin/sh",
+                MIGRATION_USER,
+            ]
+        )
+
+    def settle(self, image: Image) -> None:
+        """Note that everything of it is in place; before this it is made anew by the next `up`."""
+        self._prepared.write_text(image.key)
+
+    def place_boot_files(self, image: Image, initrd: Path) -> None:
+        """Put the guests' kernel and initramfs where every host has them."""
+        boot = self.root / BOOT_DIR.lstrip("/")
+        stamp = boot / "kvmlab-version"
+        version = f"{image.key} {initrd.name}"
+        if stamp.exists() and stamp.read_text() == version:
+            return
+        boot.mkdir(parents=True, exist_ok=True)
+        for source, place in ((image.guest / "vmlinuz", KERNEL), (initrd, INITRD)):
+            target = self.root / place.lstrip("/")
+            part = target.with_suffix(".part")
+            shutil.copy(source, part)
+            part.chmod(0o644)
+            part.rename(target)
+        stamp.write_text(version)
+
+    def boot(self) -> None:
+        """Start it, in a session of its own so that it outlives this command."""
+        with self.console.open("ab") as console:
+            process = subprocess.Popen(
+                [
+                    "systemd-nspawn",
+                    "--quiet",
+                    self._root_argument(),
+                    "--boot",
+                    "--register=no",
+                    "--keep-unit",
+                    f"--machine={self.name}",
+                    f"--network-bridge={BRIDGE}",
+                    "--capability=all",
+                    "--link-journal=no",
+                    "--resolv-conf=off",
+                    "--timezone=off",
+                    f"--bind={self.storage.images}:{IMAGES_DIR}",
+                    f"--bind={self.storage.records}:{RECORDS_DIR}",
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,
+                cwd="/",
+                env={"PATH": PATH, "TERM": "dumb"},
+            )
+        nspawn = observe(process.pid)
+        self._record("nspawn", nspawn)
+        wait_for(
+            f"PID 1 of {self.name} (see {self.console})",
+            lambda: self._find_leader(nspawn) or not nspawn.alive(),
+            timeout_s=30,
+        )
+        if self.leader() is None:
+            raise LabError(f"{self.name} did not start, see {self.console}")
+
+    def _find_leader(self, nspawn: Proc) -> bool:
+        for pid in children(nspawn.pid):
+            try:
+                name = Path(f"/proc/{pid}/comm").read_text().strip()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            # Until it has become systemd it is nspawn still preparing the container.
+            if name == "systemd":
+                self._record("leader", observe(pid))
+                return True
+        return False
+
+    def wait_ready(self) -> None:
+        """Wait until it can be used over ssh and libvirt."""
+        wait_for(f"sshd on {self.name} ({self.address})", self.answers, timeout_s=60)
+        wait_for(f"libvirt on {self.name}", self.libvirt_answers, timeout_s=60)
+
+    # -- ending it
+
+    def kill(self) -> None:
+        """End it at once, as pulling the mains plug does; what it had written stays."""
+        nspawn = self.nspawn()
+        leader = self.leader()
+        # When PID 1 goes, the kernel ends everything in its PID namespace.
+        if leader is not None:
+            leader.kill()
+        if nspawn is not None:
+            for pid in children(nspawn.pid):
+                observe(pid).kill()
+            nspawn.kill()
+        self._state_file.unlink(missing_ok=True)
+        # nspawn leaves its propagation directory behind when it is killed
+        shutil.rmtree(Path("/run/systemd/nspawn/propagate") / self.name, ignore_errors=True)
+
+    def remove(self) -> None:
+        """End it and take away everything of it."""
+        self.kill()
+        if not self.directory.exists():
+            return
+        self.storage.release()
+        unmount_below(self.directory)
+        shutil.rmtree(self.directory)

@@ -1,0 +1,245 @@
+"""The root file system all hosts share, and the parts small guests are made of.
+
+Built once into the cache under a name that is a hash of what defines it, so a changed
+definition is built anew and an unchanged one never.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from .config import LabError, cache_dir
+from .machine import Mirror, find_mirror
+from .run import run, run_logged, say
+
+SUITE = "trixie"
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+PACKAGES = (
+    "systemd-sysv",
+    "dbus",
+    "libpam-systemd",
+    "openssh-server",
+    "python3",
+    "iproute2",
+    "udev",
+    "libvirt-daemon-system",
+    "libvirt-clients",
+    "qemu-system-x86",
+    "qemu-utils",
+    "rsync",
+    "python3-libvirt",
+    "netcat-openbsd",
+)
+# libvirt depends on systemd-container, but with machined on the bus a guest that migrated away
+# leaves its scope behind and cannot come back; without its bus file libvirt does without it.
+EXCLUDED = (
+    "/usr/share/dbus-1/system-services/org.freedesktop.machine1.service",
+    "/usr/share/doc/*",
+    "/usr/share/man/*",
+    "/usr/share/locale/*",
+)
+# machined as above; the timers would only steal time from the guests.
+MASKED = (
+    "systemd-machined.service",
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "dpkg-db-backup.timer",
+)
+GUEST_PACKAGES = ("busybox-static", "qemu-guest-agent")
+GUEST_KERNEL = "linux-image-cloud-amd64"
+GUEST_MODULES = (
+    "button",
+    "evdev",
+    "virtio_pci",
+    "virtio_blk",
+    "virtio_net",
+    "virtio_console",
+    "virtio_balloon",
+    "virtio-rng",
+)
+LAYOUT = 1  # raise when the code below makes something else of the same lists
+
+
+@dataclass(frozen=True)
+class Image:
+    """One built image in the cache."""
+
+    key: str
+
+    @property
+    def directory(self) -> Path:
+        """Where it is kept."""
+        return cache_dir() / f"image-{self.key}"
+
+    @property
+    def root(self) -> Path:
+        """The root file system every host has as its lower layer."""
+        return self.directory / "root"
+
+    @property
+    def guest(self) -> Path:
+        """Kernel, modules, agent and busybox for guests."""
+        return self.directory / "guest"
+
+
+def wanted_image() -> Image:
+    """The image this version of the lab is about, built or not."""
+    definition = [
+        LAYOUT,
+        SUITE,
+        PACKAGES,
+        EXCLUDED,
+        MASKED,
+        GUEST_PACKAGES,
+        GUEST_KERNEL,
+        GUEST_MODULES,
+    ]
+    return Image(hashlib.sha256(json.dumps(definition).encode()).hexdigest()[:12])
+
+
+def ensure_image() -> Image:
+    """Return the image, building it when the cache does not have it."""
+    image = wanted_image()
+    if not image.directory.is_dir():
+        _build(image)
+    return image
+
+
+def _build(image: Image) -> None:
+    work = image.directory.with_suffix(".part")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    log = cache_dir() / "image.log"
+    log.unlink(missing_ok=True)
+    say(f"building the hosts' root file system ({SUITE}, about a minute, log in {log})")
+    root = work / "root"
+    _bootstrap(root, find_mirror(), log)
+    _settle(root)
+    say("collecting kernel, agent and busybox for the guests")
+    _collect_guest_parts(root, work / "guest", log)
+    shutil.rmtree(root / "var/lib/apt/lists")
+    work.rename(image.directory)
+
+
+def _bootstrap(root: Path, mirror: Mirror, log: Path) -> None:
+    excludes = [f"--dpkgopt=path-exclude={pattern}" for pattern in EXCLUDED]
+    options = [f"--aptopt={option}" for option in mirror.options]
+    run_logged(
+        [
+            "mmdebstrap",
+            "--mode=root",
+            "--format=directory",
+            "--variant=minbase",
+            # The lists find the guests' packages afterwards.
+            "--skip=cleanup/apt/lists",
+            '--aptopt=Acquire::Languages "none"',
+            *options,
+            *excludes,
+            f"--include={','.join(PACKAGES)}",
+            SUITE,
+            root,
+            f"deb [signed-by={KEYRING}] {mirror.uri} {SUITE} main",
+        ],
+        log,
+        timeout_s=1200,
+    )
+
+
+def _settle(root: Path) -> None:
+    """Take out what every host must have of its own and switch on what all of them need."""
+    for key in (root / "etc/ssh").glob("ssh_host_*"):
+        key.unlink()
+    units = root / "etc/systemd/system"
+    for unit in MASKED:
+        (units / unit).unlink(missing_ok=True)
+        (units / unit).symlink_to("/dev/null")
+    networkd = "/usr/lib/systemd/system/systemd-networkd.service"
+    (units / "multi-user.target.wants/systemd-networkd.service").symlink_to(networkd)
+    # The resolver of the build machine means nothing on the lab's network.
+    (root / "etc/resolv.conf").write_text("")
+
+
+def _collect_guest_parts(root: Path, guest: Path, log: Path) -> None:
+    unpacked = guest / "unpacked"
+    unpacked.mkdir(parents=True)
+    for package in _download(root, guest, log):
+        run(["dpkg-deb", "--extract", package, unpacked])
+        package.unlink()
+    (vmlinuz,) = unpacked.glob("boot/vmlinuz-*")
+    shutil.copy(vmlinuz, guest / "vmlinuz")
+    _order_modules(unpacked, guest)
+    shutil.copy(unpacked / "usr/bin/busybox", guest / "busybox")
+    _copy_with_libraries(root, unpacked / "usr/sbin/qemu-ga", guest / "agent")
+    shutil.rmtree(unpacked)
+
+
+def _download(root: Path, guest: Path, log: Path) -> list[Path]:
+    """Fetch the guests' packages with the lists and keys the root file system was made with."""
+    options = [
+        "-o",
+        f"Dir={root}",
+        "-o",
+        f"Dir::State::status={root}/var/lib/dpkg/status",
+        "-o",
+        "APT::Sandbox::User=root",
+    ]
+    depends = run(["apt-cache", *options, "depends", GUEST_KERNEL]).stdout
+    kernel = re.search(r"Depends: (linux-image-\S+)", depends)
+    if kernel is None:
+        raise LabError(f"{GUEST_KERNEL} names no kernel package in {SUITE}")
+    here = Path.cwd()
+    os.chdir(guest)  # apt-get download knows no other way to say where to
+    try:
+        names = [kernel.group(1), *GUEST_PACKAGES]
+        run_logged(["apt-get", *options, "download", *names], log, timeout_s=600)
+    finally:
+        os.chdir(here)
+    return sorted(guest.glob("*.deb"))
+
+
+def _order_modules(unpacked: Path, guest: Path) -> None:
+    """Copy the modules under numbered names: loading them in name order satisfies each of them."""
+    (modules,) = (unpacked / "usr/lib/modules").iterdir()
+    # kmod looks below lib/modules of the directory it is given.
+    (unpacked / "lib").symlink_to("usr/lib")
+    run(["depmod", "--basedir", unpacked, modules.name])
+    files: list[str] = []
+    for name in GUEST_MODULES:
+        shown = run(
+            ["modprobe", f"--dirname={unpacked}", f"--set-version={modules.name}", "--show-depends", name]
+        ).stdout
+        for line in shown.splitlines():
+            verb, _, rest = line.partition(" ")
+            if verb == "insmod" and rest.strip() not in files:
+                files.append(rest.strip())
+    target = guest / "modules"
+    target.mkdir()
+    for number, file in enumerate(files):
+        shutil.copy(file, target / f"{number:02}-{Path(file).name}")
+    # Loading plain modules needs no decompressor in the guest.
+    packed = sorted(target.glob("*.xz"))
+    if packed:
+        run(["xz", "--decompress", *packed])
+
+
+def _copy_with_libraries(root: Path, program: Path, target: Path) -> None:
+    """Copy a program and what it is linked with, each to its own place below target."""
+    inside = root / "tmp" / program.name
+    shutil.copy(program, inside)
+    listing = run(["chroot", root, "ldd", f"/tmp/{program.name}"]).stdout
+    inside.unlink()
+    if "not found" in listing:
+        raise LabError(f"the root file system lacks a library of {program.name}:\n{listing}")
+    (target / "usr/sbin").mkdir(parents=True)
+    shutil.copy(program, target / "usr/sbin" / program.name)
+    for match in re.finditer(r"(/\S+) \(0x", listing):
+        library = match.group(1)
+        place = target / library.lstrip("/")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        run(["cp", "--dereference", f"{root}{library}", place])

@@ -1,0 +1,30 @@
+"""The bridge that joins the hosts with the machine."""
+
+from __future__ import annotations
+
+import json
+
+from .config import BRIDGE, BRIDGE_ADDRESS
+from .run import run
+
+
+def ensure_bridge() -> None:
+    """Make the bridge, or finish one that an aborted run left half made."""
+    shown = run(["ip", "-json", "address", "show", "dev", BRIDGE], check=False)
+    if shown.returncode != 0:
+        run(["ip", "link", "add", BRIDGE, "type", "bridge", "stp_state", "0"])
+    address, length = BRIDGE_ADDRESS.split("/")
+    if not _has_address(shown.stdout, address):
+        run(["ip", "address", "replace", f"{address}/{length}", "dev", BRIDGE])
+    run(["ip", "link", "set", BRIDGE, "up"])
+
+
+def _has_address(listing: str, address: str) -> bool:
+    links = json.loads(listing) if listing.strip() else []
+    return any(entry.get("local") == address for link in links for entry in link.get("addr_info", []))
+
+
+def remove_bridge() -> None:
+    """Remove the bridge if it is there."""
+    if run(["ip", "link", "show", "dev", BRIDGE], check=False).returncode == 0:
+        run(["ip", "link", "delete", BRIDGE, "type", "bridge"])
