@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
+import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 
-from . import lab
-from .config import LabError, host_spec
+from . import guest, lab
+from .config import GIB, HOSTS, LabError, host_spec
+from .domain import GuestSpec
+from .host import Host
 from .run import say
 from .trust import ssh_argv
+from .verify import GuestView, verify
 
 Verb = Callable[[argparse.Namespace], int]
+
+# OpenStack's five defaults: vCPUs, memory in MiB, root disk in GiB
+FLAVORS = {
+    "m1.tiny": (1, 512, 1),
+    "m1.small": (1, 2048, 20),
+    "m1.medium": (2, 4096, 40),
+    "m1.large": (4, 8192, 80),
+    "m1.xlarge": (8, 16384, 160),
+}
+PLAIN = (1, 256, 1)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -38,10 +54,73 @@ def _down(_arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _status(arguments: argparse.Namespace) -> int:
+    views = lab.status()
+    if arguments.json:
+        print(json.dumps([asdict(view) for view in views], indent=2))
+    else:
+        for view in views:
+            print(f"{view.name}  {'up' if view.up else 'down':4}  {view.address}")
+            for name, state in sorted(view.guests.items()):
+                print(f"    {name}  {state}")
+    return 0 if all(view.up for view in views) else 1
+
+
 def _ssh(arguments: argparse.Namespace) -> int:
     command: list[str] = arguments.command
     argv = [*ssh_argv(host_spec(arguments.host).address), *command]
     os.execvp(argv[0], argv)
+
+
+def _create(arguments: argparse.Namespace) -> int:
+    vcpus, memory_mib, root_gib = FLAVORS[arguments.flavor] if arguments.flavor else PLAIN
+    spec = GuestSpec(
+        name=arguments.name,
+        uuid=str(uuid.UUID(arguments.uuid) if arguments.uuid else uuid.uuid4()),
+        vcpus=arguments.vcpus or vcpus,
+        memory_mib=arguments.memory_mib or memory_mib,
+        root_gib=arguments.root_gib or root_gib,
+        image_format=arguments.format,
+        data_mib=arguments.data_mib,
+        disks=arguments.disks,
+        config_drive=arguments.config_drive,
+        ignore_acpi=arguments.ignore_acpi,
+        hang=arguments.hang,
+    )
+    guest.create(spec, Host(host_spec(arguments.host)), lab.all_hosts(), start=not arguments.off)
+    print(f"{spec.name}  {'shut off' if arguments.off else 'running'}  {arguments.host}  {spec.uuid}")
+    return 0
+
+
+def _destroy(arguments: argparse.Namespace) -> int:
+    if not guest.destroy(arguments.name, lab.all_hosts()):
+        say(f"there was nothing of a guest {arguments.name!r}")
+    return 0
+
+
+def _console(arguments: argparse.Namespace) -> int:
+    print(guest.console(arguments.name, lab.all_hosts()), end="")
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    view = verify(arguments.name, lab.all_hosts())
+    if arguments.json:
+        print(json.dumps({**asdict(view), "ok": not view.problems}, indent=2))
+    else:
+        _print_view(view)
+    for problem in view.problems:
+        say(f"guest {view.name}: {problem}")
+    return 1 if view.problems else 0
+
+
+def _print_view(view: GuestView) -> None:
+    print(f"{view.name}  {view.state}  {view.host}  {view.uuid}")
+    print(f"    {view.vcpus} vCPU, {view.memory_mib} MiB, root disk {view.root_bytes / GIB:g} GiB")
+    for disk in view.disks:
+        print(f"    {disk.target}  {disk.bytes} bytes  data {'ok' if disk.ok else 'DIFFERS'}  {disk.sha256}")
+    if view.config_drive_ok is not None:
+        print(f"    config drive {'ok' if view.config_drive_ok else 'DIFFERS'}")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,8 +130,51 @@ def _parser() -> argparse.ArgumentParser:
     verbs.add_parser("up", help="bring everything up, healing what is broken").set_defaults(verb=_up)
     verbs.add_parser("down", help="take everything away but the cache").set_defaults(verb=_down)
 
+    status = verbs.add_parser("status", help="hosts and guests; exit code 0 when all hosts are up")
+    status.add_argument("--json", action="store_true", help="the same as data")
+    status.set_defaults(verb=_status)
+
     ssh = verbs.add_parser("ssh", help="run a command as root on a host, or open a shell there")
     ssh.add_argument("host", metavar="HOST")
     ssh.add_argument("command", metavar="CMD", nargs=argparse.REMAINDER)
     ssh.set_defaults(verb=_ssh)
+
+    _add_guest_verbs(verbs.add_parser("guest", help="small real guests"))
     return parser
+
+
+def _add_guest_verbs(parser: argparse.ArgumentParser) -> None:
+    verbs = parser.add_subparsers(required=True, metavar="VERB")
+    _add_create(verbs.add_parser("create", help="make a guest and wait until its agent answers"))
+
+    destroy = verbs.add_parser("destroy", help="remove a guest and all that is left of it, on every host")
+    destroy.add_argument("name", metavar="NAME")
+    destroy.set_defaults(verb=_destroy)
+
+    console = verbs.add_parser("console", help="print what the guest wrote to its serial console")
+    console.add_argument("name", metavar="NAME")
+    console.set_defaults(verb=_console)
+
+    check = verbs.add_parser("verify", help="where it is, how big, and whether its data is what was seeded")
+    check.add_argument("name", metavar="NAME")
+    check.add_argument("--json", action="store_true", help="the same as data")
+    check.set_defaults(verb=_verify)
+
+
+def _add_create(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("name", metavar="NAME")
+    add("--host", required=True, choices=[spec.name for spec in HOSTS])
+    add("--flavor", choices=list(FLAVORS), help="a size; the next three override its parts")
+    add("--vcpus", type=int, metavar="N", help="default 1")
+    add("--memory-mib", type=int, metavar="N", help="default 256")
+    add("--root-gib", type=int, metavar="N", help="default 1")
+    add("--format", choices=["qcow2", "raw"], default="qcow2", help="of its disks (default qcow2)")
+    add("--data-mib", type=int, default=16, metavar="N", help="seeded content on each disk (default 16)")
+    add("--disks", type=int, default=1, metavar="N", help="all disks, the root disk included (default 1)")
+    add("--config-drive", action="store_true", help="a read-only ISO image as OpenStack attaches it")
+    add("--off", action="store_true", help="define it, do not start it")
+    add("--uuid", metavar="UUID", help="default: a random one")
+    add("--ignore-acpi", action="store_true", help="a guest that ignores every polite shutdown")
+    add("--hang", action="store_true", help="a guest that runs but never answers")
+    parser.set_defaults(verb=_create)

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from .config import HOSTS, LabError, cache_dir, guests_dir, run_dir, ssh_dir
 from .host import Host
@@ -17,6 +18,7 @@ from .mounts import mounts_below
 from .network import ensure_bridge, remove_bridge
 from .run import say, wait_for
 from .trust import ensure_lab_key, make_host_keys, write_trust
+from .virsh import guest_states
 
 
 def all_hosts() -> list[Host]:
@@ -108,3 +110,24 @@ def down() -> None:
         if run_dir().is_dir():
             run_dir().rmdir()
     say(f"down after {time.monotonic() - began:.1f} s")
+
+
+@dataclass
+class HostView:
+    """A host as `status` shows it."""
+
+    name: str
+    address: str
+    up: bool
+    guests: dict[str, str] = field(default_factory=dict)
+
+
+def status() -> list[HostView]:
+    """How the hosts are; nothing is changed."""
+    views = []
+    for host in all_hosts():
+        view = HostView(host.name, host.address, host.running() and host.answers())
+        if view.up:
+            view.guests = guest_states(host)
+        views.append(view)
+    return views

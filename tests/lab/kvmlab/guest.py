@@ -1,0 +1,146 @@
+"""Making guests and taking them away."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from . import record
+from .config import GIB, IMAGES_DIR, MIB, LabError
+from .domain import GuestSpec, definition, target_of
+from .host import Host
+from .record import GuestRecord
+from .run import run, wait_for
+from .seed import DATA_OFFSET, Seed, sha256_of, write_seeded
+from .virsh import guest_states, virsh, wait_for_agent
+
+EXTRA_DISK_GIB = 1
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+BOOT_TIMEOUT_S = 120  # seconds are normal; a busy machine emulating eight CPUs is slow
+
+
+def create(spec: GuestSpec, host: Host, hosts: list[Host], *, start: bool) -> None:
+    """Make a guest on a host and wait until its agent answers."""
+    _check(spec)
+    record.reserve(spec.name)
+    try:
+        _refuse_known(spec.name, hosts)
+        _make_files(spec, host)
+        virsh(host, "define", "/dev/stdin", stdin=definition(spec))
+        if start:
+            _start(spec, host)
+    except BaseException:
+        if record.load(spec.name) is None:
+            # Nothing of this guest was made, only its name was taken.
+            record.forget(spec.name)
+        raise
+
+
+def _check(spec: GuestSpec) -> None:
+    if not NAME.fullmatch(spec.name):
+        raise LabError(f"{spec.name!r} is no name for a guest: letters, digits, dots, dashes")
+    smallest = min(spec.root_gib, EXTRA_DISK_GIB if spec.disks > 1 else spec.root_gib)
+    if DATA_OFFSET + spec.data_mib * MIB > smallest * GIB:
+        raise LabError(f"{spec.data_mib} MiB of data do not fit on a disk of {smallest} GiB")
+    if not 1 <= spec.disks <= 8:
+        raise LabError("a guest has between 1 and 8 disks")
+
+
+def _refuse_known(name: str, hosts: list[Host]) -> None:
+    for host in hosts:
+        if name in guest_states(host):
+            raise LabError(f"guest {name!r} is already defined on {host.name}")
+        left = _directories(name, host)
+        if left:
+            raise LabError(f"{host.name} has left-overs of a guest {name!r}: {IMAGES_DIR}/{left[0].name}")
+
+
+def _directories(name: str, host: Host) -> list[Path]:
+    """Everything under a host's images that was or will be this guest's."""
+    images = host.storage.images
+    exact = [images / name, images / f"{name}_resize", images / f"{name}_reverted"]
+    staged = [path for path in images.glob("*.staging") if path.name.startswith(f"{name}.")]
+    # A guest web has nothing to do with the staging directory of a guest web.2.
+    staged = [path for path in staged if path.name.removeprefix(f"{name}.").count(".") == 1]
+    return [path for path in exact if path.exists()] + staged
+
+
+def _make_files(spec: GuestSpec, host: Host) -> None:
+    made = GuestRecord(spec.uuid)
+    record.save(spec.name, made)
+    directory = host.storage.images / spec.name
+    directory.mkdir(mode=0o711)
+    for number, file in enumerate(spec.disk_names()):
+        size = (spec.root_gib if number == 0 else EXTRA_DISK_GIB) * GIB
+        made.disks[target_of(number)] = _make_disk(spec, host, file, size)
+    if spec.config_drive:
+        _make_config_drive(spec, directory / "disk.config")
+        made.config_drive_sha256 = sha256_of(directory / "disk.config")
+    record.save(spec.name, made)
+
+
+def _make_disk(spec: GuestSpec, host: Host, file: str, size: int) -> Seed:
+    directory = host.storage.images / spec.name
+    raw = directory / f"{file}.raw"
+    seed = write_seeded(raw, size, f"{spec.name}/{file}", spec.data_mib)
+    if spec.image_format == "raw":
+        raw.rename(directory / file)
+        return seed
+    inside = f"{spec.directory}/{file}"
+    convert = ["qemu-img", "convert", "-f", "raw", "-O", spec.image_format, f"{inside}.raw", inside]
+    host.exec(convert, timeout_s=60 + spec.data_mib)
+    raw.unlink()
+    return seed
+
+
+def _make_config_drive(spec: GuestSpec, target: Path) -> None:
+    """A config drive as OpenStack has it: ISO 9660, labelled config-2."""
+    with tempfile.TemporaryDirectory() as scratch:
+        latest = Path(scratch) / "openstack/latest"
+        latest.mkdir(parents=True)
+        (latest / "meta_data.json").write_text(json.dumps({"uuid": spec.uuid, "name": spec.name}))
+        run(["genisoimage", "-quiet", "-J", "-r", "-V", "config-2", "-o", target, scratch])
+
+
+def _start(spec: GuestSpec, host: Host) -> None:
+    virsh(host, "start", spec.name)
+    if spec.hang:
+        wait_for(
+            f"guest {spec.name} to hang as asked",
+            lambda: "KVMLAB hang" in console(spec.name, [host]),
+            timeout_s=BOOT_TIMEOUT_S,
+        )
+    else:
+        wait_for_agent(host, spec.name, BOOT_TIMEOUT_S)
+
+
+def destroy(name: str, hosts: list[Host]) -> bool:
+    """Remove a guest wherever it is; False when there was nothing of it."""
+    found = False
+    for host in hosts:
+        state = guest_states(host).get(name)
+        if state is not None:
+            found = True
+            if state != "shut off":
+                host.exec(["virsh", "-c", "qemu:///system", "destroy", name], check=False)
+            virsh(host, "undefine", "--managed-save", "--nvram", "--snapshots-metadata", "--checkpoints-metadata", name)
+        for directory in _directories(name, host):
+            found = True
+            shutil.rmtree(directory)
+    found = found or record.load(name) is not None
+    record.forget(name)
+    return found
+
+
+def console(name: str, hosts: list[Host]) -> str:
+    """What the guest printed so far, on all hosts it was on."""
+    said = []
+    for host in hosts:
+        for directory in _directories(name, host):
+            log = directory / "console.log"
+            if log.exists():
+                said.append((log.stat().st_mtime, log.read_text(errors="replace")))
+    return "".join(text for _time, text in sorted(said))
