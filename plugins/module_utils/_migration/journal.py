@@ -28,7 +28,6 @@ class Event(enum.Enum):
     BEGIN = "begin"
     END = "end"
     FAIL = "fail"
-    UNDONE = "undone"
 
 
 class Step(enum.Enum):
@@ -143,7 +142,8 @@ def _drop_torn_line(descriptor: int) -> None:
 def pending_undo(entries: Sequence[Entry], phase: Phase) -> tuple[Entry, ...]:
     """The effects of *phase* that were begun and not taken back, last first: what an undo has to work through.
 
-    An effect that was begun without an end counts: it may have happened.
+    An effect that was begun without an end counts: it may have happened. The undo step names in its result the
+    step whose effect it took back.
     """
     open_effects: dict[tuple[Step, str], Entry] = {}
     for entry in entries:
@@ -153,6 +153,6 @@ def pending_undo(entries: Sequence[Entry], phase: Phase) -> tuple[Entry, ...]:
         if entry.event is Event.BEGIN and entry.undo is not None:
             open_effects.pop(key, None)
             open_effects[key] = entry
-        elif entry.event is Event.UNDONE:
-            open_effects.pop((Step(str(entry.result.get("step", entry.step.value))), entry.effect), None)
+        elif entry.step is Step.UNDO and entry.event is Event.END:
+            open_effects.pop((Step(entry.result["step"]), entry.effect), None)
     return tuple(reversed(tuple(open_effects.values())))

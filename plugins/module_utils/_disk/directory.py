@@ -1,0 +1,148 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The guest's own directory: what is in it, who has its files open, and moving it aside.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import EntryFacts
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import sync_directory
+
+_BLOCK = 512
+
+
+def entries(directory: str) -> tuple[EntryFacts, ...]:
+    """What is directly in *directory*, by name; empty when it is not there."""
+    path = Path(directory)
+    if not path.is_dir():
+        return ()
+    return tuple(_entry(one) for one in sorted(path.iterdir()))
+
+
+def _entry(path: Path) -> EntryFacts:
+    status = path.lstat()
+    kinds = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "directory"), (stat.S_ISLNK, "symlink"))
+    return EntryFacts(
+        name=path.name,
+        kind=next((kind for test, kind in kinds if test(status.st_mode)), "other"),
+        apparent_bytes=status.st_size,
+        allocated_bytes=status.st_blocks * _BLOCK,
+        uid=status.st_uid,
+        gid=status.st_gid,
+        mode=stat.S_IMODE(status.st_mode),
+    )
+
+
+def owner(directory: str) -> dict[str, int]:
+    """uid, gid and mode of the directory itself."""
+    status = os.stat(directory)
+    return {"uid": status.st_uid, "gid": status.st_gid, "mode": stat.S_IMODE(status.st_mode)}
+
+
+def holders(paths: Iterable[str], processes: str = "/proc") -> tuple[str, ...]:
+    """Processes ('pid name') that have one of *paths* open, by device and inode, so that a renamed file is still found."""
+    wanted = _identities(paths)
+    if not wanted:
+        return ()
+    found = (one for one in Path(processes).iterdir() if one.name.isdigit() and _holds(one, wanted))
+    return tuple(sorted(f"{one.name} {_command_name(one)}" for one in found))
+
+
+def _identities(paths: Iterable[str]) -> frozenset[tuple[int, int]]:
+    found = set()
+    for path in paths:
+        try:
+            status = os.stat(path)
+        except FileNotFoundError:
+            continue
+        found.add((status.st_dev, status.st_ino))
+    return frozenset(found)
+
+
+def _holds(process: Path, wanted: Collection[tuple[int, int]]) -> bool:
+    """Processes come and go while we look: one that is gone holds nothing."""
+    try:
+        descriptors = list(os.scandir(process / "fd"))
+    except OSError:
+        return False
+    for descriptor in descriptors:
+        try:
+            status = os.stat(descriptor.path)
+        except OSError:
+            continue
+        if (status.st_dev, status.st_ino) in wanted:
+            return True
+    return False
+
+
+def _command_name(process: Path) -> str:
+    try:
+        return (process / "comm").read_text(encoding="utf-8").strip()
+    except OSError:
+        return "(gone)"
+
+
+def rename(origin: str, target: str) -> None:
+    """Rename a directory durably, within its parent. Done already is no error; what is not ours is never replaced.
+
+    Raises Refused(PATH_TAKEN) when both exist, MobilityError(PATH_LOST) when neither does.
+    """
+    if os.path.lexists(target):
+        if os.path.lexists(origin):
+            raise Refused(
+                "PATH_TAKEN",
+                target,
+                f"exists, so {origin} cannot be renamed to it; what is there is not ours to remove.",
+                "Look what it is and move it away.",
+            )
+        return
+    try:
+        os.rename(origin, target)
+    except FileNotFoundError:
+        raise MobilityError(
+            "PATH_LOST", origin, f"is gone, and {target} is not there either.", "Look for it before anything else."
+        ) from None
+    sync_directory(Path(target).parent)
+
+
+def remove(path: str) -> bool:
+    """Remove a directory and what is in it; whether it was there. Raises MobilityError(REMOVAL_FAILED) when some of it stays."""
+    if not os.path.lexists(path):
+        return False
+    problems: list[str] = []
+
+    def note(_function: object, where: str, reason: tuple[object, BaseException, object]) -> None:
+        problems.append(f"{where}: {reason[1]}")
+
+    shutil.rmtree(path, onerror=note)
+    if os.path.lexists(path):
+        raise MobilityError(
+            "REMOVAL_FAILED",
+            path,
+            f"could not be removed: {'; '.join(problems[:3]) or 'it is still there'}.",
+            "Remove it by hand and run this again; the migration stays as it is until then.",
+        )
+    sync_directory(Path(path).parent)
+    return True
+
+
+def take_ownership(directory: str, wanted: Iterable[EntryFacts], uid: int, gid: int, mode: int) -> None:
+    """Give *directory* and its entries the owner and mode they had on the source, as recorded."""
+    for entry in wanted:
+        path = Path(directory) / entry.name
+        if path.is_symlink() or not path.exists():
+            continue
+        os.chown(path, entry.uid, entry.gid)
+        path.chmod(entry.mode)
+    os.chown(directory, uid, gid)
+    os.chmod(directory, mode)

@@ -1,0 +1,191 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Step claim: the lock, the record, and on the destination capacity and a place for the copy.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import pwd
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit import (
+    DefinitionChange,
+    apply_changes,
+    digest,
+    verify_only,
+)
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import claim as capacity
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import lock, record
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._survey import hypervisor as hypervisors
+
+
+def plan(context: Context) -> Plan:
+    """Take or release this hypervisor's part of a claim, as the module's I(state) says."""
+    if context.params["state"] == "absent":
+        return _plan_release(context)
+    if context.phase is not Phase.MOVE:
+        return Plan(effects=_lock(context, context.record().migration))
+    migration = Migration.from_result(context.params["record"])
+    _hold_host_lock(context)
+    if context.params["role"] == "source":
+        return _plan_source(context, migration)
+    return _plan_destination(context, migration)
+
+
+def _plan_release(context: Context) -> Plan:
+    uuid = context.record().migration.uuid
+    holder = lock.held(context.store, uuid)
+    if holder is None or holder.migration != context.params["migration"]:
+        return Plan()
+
+    def release() -> None:
+        lock.release(context.store, uuid, context.params["migration"])
+
+    return Plan((Effect("unlock", f"release the lock of {uuid}", release),))
+
+
+def _hold_host_lock(context: Context) -> None:
+    """Claims on one hypervisor are counted one at a time; the lock ends with this process."""
+    if context.check:
+        return
+    context.store.make(context.store.root)
+    descriptor = os.open(context.store.root / "claims.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def _lock(context: Context, migration: Migration) -> tuple[Effect, ...]:
+    """The lock effect, none when this migration holds it. Raises Refused(BUSY) while another does."""
+    holder = lock.held(context.store, migration.uuid)
+    if holder is not None and holder.migration != migration.id:
+        raise lock.busy(migration.uuid, holder)
+    if holder is not None:
+        return ()
+    wanted = lock.Lock(
+        uuid=migration.uuid,
+        migration=migration.id,
+        owner=context.params["owner"],
+        command=context.params["command"],
+        since=context.clock(),
+    )
+    return (
+        Effect(
+            "lock",
+            f"lock {migration.name} for migration {migration.id}",
+            lambda: lock.take(context.store, wanted),
+            undo={"kind": "unlock", "uuid": migration.uuid},
+        ),
+    )
+
+
+def _record(context: Context, migration: Migration) -> tuple[Effect, ...]:
+    kept = record.Record(
+        role=context.params["role"],
+        migration=migration,
+        owner=context.params["owner"],
+        command=context.params["command"],
+        at=context.clock(),
+    )
+    there = record.read(context.store, migration.id)
+    if there is not None and there.migration == migration:
+        return ()
+    return (Effect("record", f"write the record of {migration.id}", lambda: record.write(context.store, kept)),)
+
+
+def _plan_source(context: Context, migration: Migration) -> Plan:
+    domain = context.hypervisor.domain(migration.uuid)
+    now = digest(domain.xml(inactive=True))
+    if now != migration.definition_digest:
+        raise Refused(
+            "DEFINITION_CHANGED",
+            migration.name,
+            "its stored definition was changed since the plan was made.",
+            "Run this again: the plan is made from what is there now.",
+        )
+    if domain.is_off() == migration.was_running:
+        raise Refused(
+            "STATE_CHANGED",
+            migration.name,
+            f"is {domain.state()} now, which is not what the plan was made for.",
+            "Run this again: the plan is made from what is there now.",
+        )
+    old = domain.xml(inactive=True, secure=True)
+    change = DefinitionChange(vcpus=migration.new.vcpus, memory_mib=migration.new.memory_mib, paths={}, listen={})
+    new = apply_changes(old, change)
+    verify_only(old, new, change)
+
+    def keep() -> Mapping[str, Any]:
+        record.keep_definition(context.store, migration.id, record.OLD_DEFINITION, old)
+        record.keep_definition(context.store, migration.id, record.NEW_DEFINITION, new)
+        return {"definition_digests": {record.OLD_DEFINITION: sha256(old), record.NEW_DEFINITION: sha256(new)}}
+
+    keeping = Effect("definitions", "keep the old and the new definition in the record", keep)
+    return Plan((*_lock(context, migration), *_record(context, migration), keeping))
+
+
+def sha256(text: str) -> str:
+    """Hexadecimal SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plan_destination(context: Context, migration: Migration) -> Plan:
+    locking = _lock(context, migration)
+    _check_capacity(context, migration)
+    for path in (migration.directory, migration.reverted):
+        if os.path.lexists(path):
+            raise Refused("LEFTOVER_PATHS", path, "exists on the destination.", "Look what it is and move it away.")
+    return Plan((*locking, *_record(context, migration), *_stage(context, migration)))
+
+
+def _check_capacity(context: Context, migration: Migration) -> None:
+    """Once more under the host's lock: another controller may have claimed since the plan was made."""
+    facts = hypervisors.survey(
+        context.hypervisor, context.store, str(Path(migration.directory).parent), context.clock
+    )
+    short = capacity.shortage(facts, migration)
+    if short is not None:
+        raise short
+
+
+def _stage(context: Context, migration: Migration) -> tuple[Effect, ...]:
+    """The copy grows in a directory no definition names, so nobody can start from it."""
+    if os.path.isdir(migration.staging):
+        return ()
+    user = _user(context.params["migration_user"])
+
+    def stage() -> None:
+        path = Path(migration.staging)
+        path.mkdir(mode=0o700)
+        os.chown(path, user.pw_uid, user.pw_gid)
+
+    return (
+        Effect(
+            "stage",
+            f"make {migration.staging} for {user.pw_name}",
+            stage,
+            undo={"kind": "remove", "path": migration.staging},
+        ),
+    )
+
+
+def _user(name: str) -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        raise Refused(
+            "MIGRATION_USER_MISSING",
+            name,
+            "the migration user does not exist on the destination.",
+            "Create it there and let root of the source log in as it, or name another with kvmops_migration_user.",
+        ) from None

@@ -1,0 +1,81 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Step discard: the side that lost the guest gives up what it kept. The only step that removes a guest's disks.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import undefine_flags
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+
+
+def plan(context: Context) -> Plan:
+    """Confirm: the source removes its parked copy. Revert: the destination does. The other side closes its book.
+
+    Done already is no change, so confirm and revert can be repeated.
+    """
+    kept = context.record()
+    entries = journal.read(context.store, kept.migration.id)
+    if _closed(entries, context.phase):
+        return Plan()
+    losing = "source" if context.phase is Phase.CONFIRM else "destination"
+    if kept.role != losing:
+        return Plan((Effect("close", "close the book of this migration", lambda: None),))
+    path = kept.migration.parked if losing == "source" else kept.migration.reverted
+    _check_ours(entries, path, losing)
+    return Plan(
+        (*_undefine(context, kept.migration), _remove(path)),
+        before={"directory": path},
+        after={"directory": None},
+    )
+
+
+def _closed(entries: tuple[Entry, ...], phase: Phase) -> bool:
+    return any((e.phase, e.step, e.event, e.effect) == (phase, Step.DISCARD, Event.END, "") for e in entries)
+
+
+def _check_ours(entries: tuple[Entry, ...], path: str, losing: str) -> None:
+    """Nothing is removed that the journal does not say this migration parked."""
+    phase = Phase.MOVE if losing == "source" else Phase.REVERT
+    fences = [e for e in entries if (e.phase, e.step, e.effect) == (phase, Step.HAND_OVER, "fence")]
+    if any(e.event is Event.BEGIN and e.undo and e.undo["from"] == path for e in fences):
+        return
+    if os.path.lexists(path):
+        raise Refused(
+            "PATH_NOT_OURS",
+            path,
+            "exists, but this hypervisor's journal does not say that this migration put it there.",
+            "Look what it is; it is never removed by us.",
+        )
+
+
+def _undefine(context: Context, migration: Migration) -> tuple[Effect, ...]:
+    domain = context.hypervisor.find(migration.uuid)
+    if domain is None:
+        return ()
+    if not domain.is_off():
+        raise Refused(
+            "GUEST_RUNS_HERE",
+            migration.name,
+            f"is {domain.state()} on the hypervisor that should have given it up.",
+            "Stop here and look at both hypervisors: the guest must run on one only.",
+        )
+    flags = undefine_flags(keep_nvram=False, keep_tpm=False, remove_managed_save=True)
+    return (Effect("undefine", f"undefine {migration.name} here", lambda: domain.undefine(flags)),)
+
+
+def _remove(path: str) -> Effect:
+    def remove() -> None:
+        directory.remove(path)
+
+    return Effect("remove", f"remove {path}", remove)

@@ -1,0 +1,105 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Step undo: takes back, last first, every effect the journal says was begun here.
+
+Each kind of undo looks before it acts, so that an effect that was announced and never happened, or was taken back
+already, is no error.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, Callable
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import undefine_flags
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+
+
+def plan(context: Context) -> Plan:
+    """One effect for each that is to be taken back, and one that closes the book when nothing else is left."""
+    entries = journal.read(context.store, context.params["migration"])
+    pending = journal.pending_undo(entries, context.phase)
+    effects = tuple(_effect(context, one) for one in pending)
+    if not effects and _open(context, entries):
+        effects = (Effect("close", "close the book of this migration", lambda: {"step": Step.UNDO.value}),)
+    return Plan(effects, result={"undone": [one.effect for one in pending]})
+
+
+def _open(context: Context, entries: tuple[Entry, ...]) -> bool:
+    """Whether this hypervisor took part and its book says nothing of an undo."""
+    mine = [e for e in entries if e.phase is context.phase]
+    return bool(mine) and not any(e.step is Step.UNDO and e.event is Event.END and not e.effect for e in mine)
+
+
+def _effect(context: Context, entry: Entry) -> Effect:
+    how = dict(entry.undo or {})
+    kind = str(how.pop("kind"))
+
+    def undo() -> Mapping[str, Any]:
+        _KINDS[kind](context, how)
+        return {"step": entry.step.value}
+
+    details = ", ".join(f"{key} {value}" for key, value in sorted(how.items()))
+    return Effect(entry.effect, f"take {entry.step.value} {entry.effect} back: {kind} {details}", undo)
+
+
+def _rename(_context: Context, how: Mapping[str, Any]) -> None:
+    directory.rename(how["from"], how["to"])
+
+
+def _remove(context: Context, how: Mapping[str, Any]) -> None:
+    if context.params["migration"] not in os.path.basename(how["path"]):
+        raise Refused(
+            "PATH_NOT_OURS", how["path"], "does not carry this migration's id.", "It is not removed; look what it is."
+        )
+    directory.remove(how["path"])
+
+
+def _start(context: Context, how: Mapping[str, Any]) -> None:
+    domain = context.hypervisor.domain(how["uuid"])
+    if domain.is_off():
+        domain.start()
+
+
+def _destroy(context: Context, how: Mapping[str, Any]) -> None:
+    domain = context.hypervisor.find(how["uuid"])
+    if domain is not None and not domain.is_off():
+        domain.destroy()
+
+
+def _undefine(context: Context, how: Mapping[str, Any]) -> None:
+    domain = context.hypervisor.find(how["uuid"])
+    if domain is None:
+        return
+    if not domain.is_off():
+        raise MobilityError("GUEST_RUNS_HERE", domain.name, f"is {domain.state()}.", "It is not undefined.")
+    domain.undefine(undefine_flags(keep_nvram=False, keep_tpm=False, remove_managed_save=True))
+
+
+def _autostart(context: Context, how: Mapping[str, Any]) -> None:
+    domain = context.hypervisor.find(how["uuid"])
+    if domain is not None and domain.autostart() is not how["value"]:
+        domain.set_autostart(how["value"])
+
+
+def _unlock(context: Context, how: Mapping[str, Any]) -> None:
+    lock.release(context.store, how["uuid"], context.params["migration"])
+
+
+_KINDS: Mapping[str, Callable[[Context, Mapping[str, Any]], None]] = {
+    "rename": _rename,
+    "remove": _remove,
+    "start": _start,
+    "destroy": _destroy,
+    "undefine": _undefine,
+    "autostart": _autostart,
+    "unlock": _unlock,
+}

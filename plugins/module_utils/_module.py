@@ -1,0 +1,185 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one frame of all modules, and the only place in module_utils that knows AnsibleModule.
+
+A module gives its argument spec and one function C(work(context) -> Plan). The frame builds the module, opens
+libvirt, computes the plan, and in check mode returns it; otherwise it applies effect after effect, with a journal
+line before and after each when the call belongs to a migration. Errors of our family become C(fail_json).
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, TimedOut
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connection import connect
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import LIBVIRT_IMP_ERR
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Journal, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import STATE_DIRECTORY, Store
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a module takes and needs."""
+
+    options: Mapping[str, Any]
+    libvirt: bool = True
+    """Opens libvirt and adds the option uri."""
+    step: Step | None = None
+    """The step of a flow this module is; adds the options migration and phase, and the journal."""
+    step_optional: bool = False
+    """The module also works by itself, without a migration."""
+    required_if: tuple[Any, ...] = ()
+    required_one_of: tuple[Any, ...] = ()
+    mutually_exclusive: tuple[Any, ...] = ()
+
+
+def _argument_spec(spec: Spec) -> dict[str, Any]:
+    options: dict[str, Any] = {
+        **spec.options,
+        "state_directory": {"type": "path", "default": STATE_DIRECTORY},
+        "deadline_s": {"type": "int", "default": 0},
+    }
+    if spec.libvirt:
+        options["uri"] = {"type": "str", "default": "qemu:///system"}
+    if spec.step is not None:
+        options["migration"] = {"type": "str", "required": not spec.step_optional}
+        options["phase"] = {"type": "str", "choices": [one.value for one in Phase], "default": Phase.MOVE.value}
+    return options
+
+
+def run(spec: Spec, work: Callable[[Context], Plan]) -> NoReturn:
+    """Run a module from its parameters to its result."""
+    module = AnsibleModule(
+        argument_spec=_argument_spec(spec),
+        supports_check_mode=True,
+        required_if=list(spec.required_if),
+        required_one_of=list(spec.required_one_of),
+        mutually_exclusive=list(spec.mutually_exclusive),
+    )
+    if spec.libvirt and LIBVIRT_IMP_ERR is not None:
+        module.fail_json(
+            msg=missing_required_lib("libvirt-python"), code="LIBVIRT_PYTHON_MISSING", exception=LIBVIRT_IMP_ERR
+        )
+    os.umask(0o077)
+    done: list[dict[str, Any]] = []
+    try:
+        with _deadline(module.params["deadline_s"]), _opened(spec, module) as hypervisor:
+            result = _carry_out(module, spec, work, hypervisor, done)
+    except MobilityError as error:
+        module.fail_json(**error.as_result(), steps=done)
+    module.exit_json(**result)
+    raise SystemExit  # exit_json does not return; this is for the type checker
+
+
+@contextmanager
+def _opened(spec: Spec, module: AnsibleModule) -> Iterator[Hypervisor | None]:
+    if not spec.libvirt:
+        yield None
+        return
+    with connect(module.params["uri"]) as connection:
+        yield Hypervisor(connection)
+
+
+@contextmanager
+def _deadline(seconds: int) -> Iterator[None]:
+    """Bound the whole call; what had begun is in the journal and will be undone or resumed."""
+    if seconds <= 0:
+        yield
+        return
+
+    def expire(_signal: int, _frame: object) -> NoReturn:
+        raise TimedOut(
+            "DEADLINE",
+            "this step",
+            f"did not end within {seconds} s.",
+            "Look at the hypervisor's load and storage, then run it again with a longer deadline_s if it needs one.",
+        )
+
+    previous = signal.signal(signal.SIGALRM, expire)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def _carry_out(
+    module: AnsibleModule,
+    spec: Spec,
+    work: Callable[[Context], Plan],
+    hypervisor: Hypervisor | None,
+    done: list[dict[str, Any]],
+) -> dict[str, Any]:
+    context = _context(module, hypervisor)
+    plan = work(context)
+    result: dict[str, Any] = {**plan.result, "changed": bool(plan.effects)}
+    if module._diff:
+        result["diff"] = {"before": plan.before, "after": plan.after}
+    if module.check_mode:
+        result["steps"] = [{"name": one.name, "does": one.describe} for one in plan.effects]
+    else:
+        _apply(plan, _journal(spec, context), context, result, done)
+        result["steps"] = done
+    return result
+
+
+def _context(module: AnsibleModule, hypervisor: Hypervisor | None) -> Context:
+    return Context(
+        params=module.params,
+        check=module.check_mode,
+        warn=module.warn,
+        clock=time.time,
+        monotonic=time.monotonic,
+        sleep=time.sleep,
+        store=Store(module.params["state_directory"]),
+        connected=hypervisor,
+    )
+
+
+def _journal(spec: Spec, context: Context) -> Journal | None:
+    if spec.step is None or not context.params["migration"]:
+        return None
+    return Journal(context.store, context.params["migration"], context.phase, spec.step, context.clock)
+
+
+def _apply(
+    plan: Plan, journal: Journal | None, context: Context, result: dict[str, Any], done: list[dict[str, Any]]
+) -> None:
+    """Each effect between its two journal lines; the step's own lines around them all."""
+    if journal is None:
+        for effect in plan.effects:
+            result.update(_timed(effect, context, done))
+        return
+    journal.write(Event.BEGIN, result={"effects": [one.name for one in plan.effects]})
+    try:
+        for effect in plan.effects:
+            journal.write(Event.BEGIN, effect.name, effect.undo)
+            made = _timed(effect, context, done)
+            journal.write(Event.END, effect.name, result=made)
+            result.update(made)
+    except MobilityError as error:
+        journal.write(Event.FAIL, result={"code": error.code, "message": str(error)})
+        raise
+    journal.write(Event.END, result={key: value for key, value in result.items() if key != "diff"})
+
+
+def _timed(effect: Effect, context: Context, done: list[dict[str, Any]]) -> dict[str, Any]:
+    began = context.monotonic()
+    made = dict(effect.do() or {})
+    done.append({"name": effect.name, "does": effect.describe, "seconds": round(context.monotonic() - began, 3)})
+    return made

@@ -1,0 +1,70 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a module's work is given and what it gives back: a context in, a plan of effects out.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import record as records
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
+
+
+@dataclass(frozen=True)
+class Effect:
+    """One change to the hypervisor: a name for the journal, words for people, the deed, and how to take it back."""
+
+    name: str
+    describe: str
+    do: Callable[[], Mapping[str, Any] | None]
+    undo: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a module will do. No effects: nothing to change."""
+
+    effects: tuple[Effect, ...] = ()
+    result: Mapping[str, Any] = field(default_factory=dict)
+    before: Mapping[str, Any] | str = ""
+    after: Mapping[str, Any] | str = ""
+
+
+@dataclass(frozen=True)
+class Context:
+    """A module's parameters and tools. Time comes in here, so that tests take none."""
+
+    params: Mapping[str, Any]
+    check: bool
+    warn: Callable[[str], None]
+    clock: Callable[[], float]
+    """Unix time, seconds."""
+    monotonic: Callable[[], float]
+    sleep: Callable[[float], None]
+    store: Store
+    connected: Hypervisor | None = None
+
+    @property
+    def hypervisor(self) -> Hypervisor:
+        """The open libvirt connection."""
+        if self.connected is None:
+            raise MobilityError("INTERNAL", "this module", "used libvirt without declaring it.", "Report this.")
+        return self.connected
+
+    @property
+    def phase(self) -> Phase:
+        """Which of the operator's requests this call belongs to."""
+        return Phase(self.params["phase"])
+
+    def record(self) -> records.Record:
+        """The record of the migration this call belongs to. Raises NotFound(MIGRATION_NOT_FOUND)."""
+        return records.required(self.store, self.params["migration"])

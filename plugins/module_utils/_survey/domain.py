@@ -1,0 +1,130 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads one domain into DomainFacts. Changes nothing.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory, image
+from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import DiskElement, GuestDefinition
+from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit import live_difference
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import DiskFacts, DomainFacts
+
+_BLOCK = 512
+_PIDFILES = "/run/libvirt/qemu"
+
+
+def survey(domain: Domain, neighbours: Sequence[Domain], clock: Callable[[], float]) -> DomainFacts:
+    """All that a move needs to know of *domain*; *neighbours* are the domains of the hypervisor."""
+    state = domain.state()
+    off = state == "shut off"
+    stored = domain.xml(inactive=True)
+    live = "" if off else domain.xml(inactive=False)
+    definition = GuestDefinition.from_xml(stored)
+    own = own_directory(definition)
+    return DomainFacts(
+        uuid=domain.uuid,
+        name=domain.name,
+        state=state,
+        persistent=domain.is_persistent(),
+        autostart=domain.is_persistent() and domain.autostart(),
+        xml=stored,
+        live_xml=live,
+        live_differs=live_difference(stored, live) if live else "",
+        managed_save=domain.has_managed_save(),
+        snapshots=domain.snapshots(),
+        checkpoints=domain.checkpoints(),
+        block_jobs=() if off else tuple(one.target for one in definition.disks if _has_job(domain, one)),
+        disks=tuple(survey_disk(one) for one in definition.disks),
+        directory=own,
+        directory_entries=directory.entries(own) if own else (),
+        directory_users=_users_of(own, domain, neighbours) if own else (),
+        uptime_s=None if off else _uptime_s(domain.name, clock()),
+    )
+
+
+def own_directory(definition: GuestDefinition) -> str:
+    """The one directory that holds every writable disk of the guest, empty when they are spread or not files."""
+    writable = [one for one in definition.disks if not one.readonly and one.path]
+    parents = {os.path.dirname(one.path) for one in writable}
+    return parents.pop() if len(parents) == 1 else ""
+
+
+def _has_job(domain: Domain, disk: DiskElement) -> bool:
+    return disk.device == "disk" and domain.has_block_job(disk.target)
+
+
+def _users_of(own: str, domain: Domain, neighbours: Sequence[Domain]) -> tuple[str, ...]:
+    inside = own.rstrip("/") + "/"
+    found = []
+    for other in neighbours:
+        if other.uuid == domain.uuid:
+            continue
+        disks = GuestDefinition.from_xml(other.xml(inactive=True)).disks
+        if any(one.path.startswith(inside) for one in disks):
+            found.append(other.name)
+    return tuple(sorted(found))
+
+
+def _uptime_s(name: str, now: float, pidfiles: str = _PIDFILES) -> int | None:
+    """Seconds since the QEMU process started, by the age of its pid file; None when libvirt keeps it elsewhere."""
+    try:
+        return max(0, int(now - os.stat(f"{pidfiles}/{name}.pid").st_mtime))
+    except OSError:
+        return None
+
+
+def survey_disk(disk: DiskElement) -> DiskFacts:
+    """A disk of the definition, and the image at its path when it is a file."""
+    status = _stat(disk.path)
+    regular = status is not None and stat.S_ISREG(status.st_mode)
+    found, error = _inspect(disk) if regular else (None, "")
+    return DiskFacts(
+        target=disk.target,
+        device=disk.device,
+        source_type=disk.source_type,
+        path=disk.path,
+        format=disk.format,
+        boot_order=disk.boot_order,
+        readonly=disk.readonly,
+        shareable=disk.shareable,
+        startup_policy=disk.startup_policy,
+        exists=status is not None,
+        regular_file=regular and not Path(disk.path).is_symlink(),
+        virtual_bytes=found.virtual_bytes if found else 0,
+        allocated_bytes=status.st_blocks * _BLOCK if status else 0,
+        apparent_bytes=status.st_size if status else 0,
+        backing_path=found.backing_path if found else "",
+        data_file=found.data_file if found else "",
+        qcow2_compat=found.compat if found else "",
+        internal_snapshots=found.internal_snapshots if found else 0,
+        probed_format=image.looks_like(disk.path) if regular and not error else "",
+        uid=status.st_uid if status else 0,
+        gid=status.st_gid if status else 0,
+        mode=stat.S_IMODE(status.st_mode) if status else 0,
+        error=error,
+    )
+
+
+def _stat(path: str) -> os.stat_result | None:
+    try:
+        return os.stat(path) if path else None
+    except OSError:
+        return None
+
+
+def _inspect(disk: DiskElement) -> tuple[image.Image | None, str]:
+    try:
+        return image.inspect(disk.path, disk.format or "raw"), ""
+    except MobilityError as error:
+        return None, error.message

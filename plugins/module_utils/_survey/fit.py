@@ -1,0 +1,110 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Asks a hypervisor whether a guest that lives elsewhere could live here. Changes nothing.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import os
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import GuestDefinition
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import FitFacts
+from ansible_collections.kvmops.mobility.plugins.module_utils._survey import probe
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """A guest of another hypervisor: its definition, its directory there and the probe planted in it."""
+
+    xml: str
+    directory: str
+    probe: str
+    """Empty when none could be planted."""
+
+
+def survey(hypervisor: Hypervisor, visitor: Visitor) -> FitFacts:
+    """What this hypervisor says about *visitor*."""
+    definition = GuestDefinition.from_xml(visitor.xml)
+    domain_types, emulators = _offered(hypervisor.capabilities(), definition.arch)
+    error = _capabilities_error(hypervisor, definition)
+    parent = Path(visitor.directory).parent if visitor.directory else Path("/nonexistent")
+    space = _space(parent)
+    return FitFacts(
+        uuid=definition.uuid,
+        domain_type_ok=definition.domain_type in domain_types,
+        emulator_ok=_can_run(definition.emulator) if definition.emulator else bool(emulators),
+        machine_ok=not error,
+        firmware_missing=tuple(one for one in definition.boot_files if not os.path.isfile(one)),
+        cpu=_compare_cpu(hypervisor, definition, visitor.xml),
+        vcpus_max=_vcpus_max(hypervisor, definition) if not error else 0,
+        capabilities_error=error,
+        existing_paths=_existing(visitor.directory) if visitor.directory else (),
+        free_bytes=space["bytes"],
+        free_inodes=space["inodes"],
+        parent_exists=parent.is_dir(),
+        storage_shared=probe.seen(visitor.directory, visitor.probe).value,
+    )
+
+
+def _offered(capabilities: ET.Element, arch: str) -> tuple[frozenset[str], frozenset[str]]:
+    """Domain types and emulators for *arch*; none when the hypervisor has no guest of that architecture."""
+    element = capabilities.find(f"guest/arch[@name='{arch}']")
+    if element is None:
+        return frozenset(), frozenset()
+    types = frozenset(one.get("type", "") for one in element.iterfind("domain"))
+    emulators = frozenset(one.text or "" for one in element.iter("emulator"))
+    return types, emulators
+
+
+def _can_run(path: str) -> bool:
+    return os.path.isfile(path) and os.access(path, os.X_OK)
+
+
+def _kind(definition: GuestDefinition) -> tuple[str, str, str, str]:
+    return definition.emulator, definition.arch, definition.machine, definition.domain_type
+
+
+def _capabilities_error(hypervisor: Hypervisor, definition: GuestDefinition) -> str:
+    try:
+        hypervisor.domain_capabilities(*_kind(definition))
+    except MobilityError as error:
+        return error.message
+    return ""
+
+
+def _vcpus_max(hypervisor: Hypervisor, definition: GuestDefinition) -> int:
+    element = hypervisor.domain_capabilities(*_kind(definition)).find("vcpu")
+    return int(element.get("max", "0")) if element is not None else 0
+
+
+def _compare_cpu(hypervisor: Hypervisor, definition: GuestDefinition, xml: str) -> str:
+    """A CPU that is whatever the host has (host-passthrough, maximum) fits by definition; host-model is expanded there."""
+    cpu = ET.fromstring(xml).find("cpu")
+    if cpu is None or cpu.get("mode", "custom") != "custom" or cpu.find("model") is None:
+        return "identical"
+    return hypervisor.compare_cpu(*_kind(definition), ET.tostring(cpu, encoding="unicode"))
+
+
+def _space(parent: Path) -> Mapping[str, int]:
+    """Free for root on the file system that would hold the guest."""
+    here = next((one for one in (parent, *parent.parents) if one.exists()), Path("/"))
+    found = os.statvfs(here)
+    inodes = found.f_ffree if found.f_files else 0
+    return {"bytes": found.f_bfree * found.f_frsize, "inodes": inodes}
+
+
+def _existing(directory: str) -> tuple[str, ...]:
+    """Of the names a move uses, those that are taken here already."""
+    path = Path(directory)
+    names = (path, Path(f"{path}_resize"), Path(f"{path}_reverted"))
+    staged = path.parent.glob(f"{path.name}.*.staging") if path.parent.is_dir() else iter(())
+    return tuple(str(one) for one in (*names, *sorted(staged)) if os.path.lexists(one))

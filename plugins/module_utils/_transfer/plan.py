@@ -1,0 +1,56 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a disk copy will do, as a plan of effects.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import rsync
+
+_DEFAULT_TIMEOUT_S = 7 * 24 * 3600
+
+
+def plan(context: Context) -> Plan:
+    """Copy, then verify. rsync itself finds what is there already, so that a second run sends what is missing."""
+    copy = _copy(context.params)
+    for source in copy.sources:
+        if not os.path.lexists(source):
+            raise Refused("PATH_LOST", source, "is not there to be copied.", "Look where the guest's images are.")
+    timeout_s = context.params["deadline_s"] or _DEFAULT_TIMEOUT_S
+
+    def carry_out() -> Mapping[str, Any]:
+        copied = rsync.carry_out(copy, timeout_s, context.monotonic)
+        return {"bytes_sent": copied.bytes_sent, "copy_seconds": round(copied.seconds, 3)}
+
+    where = rsync.target(copy.peer)
+    effects = [Effect("copy", f"copy {', '.join(copy.sources)} to {where}", carry_out)]
+    if context.params["verify"]:
+        effects.append(Effect("verify", f"compare checksums with {where}", lambda: rsync.verify(copy, timeout_s)))
+    return Plan(tuple(effects), after={"copied_to": where})
+
+
+def _copy(params: Mapping[str, Any]) -> rsync.Copy:
+    peer = rsync.Peer(
+        address=params["address"],
+        user=params["user"],
+        directory=params["dest"],
+        port=params["port"],
+        identity_file=params["identity_file"] or "",
+        known_hosts_file=params["known_hosts_file"] or "",
+    )
+    return rsync.Copy(
+        sources=tuple(params["src"]),
+        peer=peer,
+        compress=params["compress"],
+        bandwidth_mib_s=params["bandwidth_mib_s"],
+        resume=params["resume"],
+    )
