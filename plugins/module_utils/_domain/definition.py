@@ -11,32 +11,21 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 
-_MIB_PER_UNIT = {
-    "b": 1 / 2**20,
-    "bytes": 1 / 2**20,
-    "KB": 1000 / 2**20,
-    "k": 1 / 2**10,
-    "KiB": 1 / 2**10,
-    "MB": 10**6 / 2**20,
-    "M": 1.0,
-    "MiB": 1.0,
-    "GB": 10**9 / 2**20,
-    "G": 2**10,
-    "GiB": 2**10,
-    "TB": 10**12 / 2**20,
-    "T": 2**20,
-    "TiB": 2**20,
-}
-"""The units of C(<memory unit=…>), https://libvirt.org/formatdomain.html#memory-allocation."""
+_MIB = 2**20
+_BYTES_PER_UNIT = {"b": 1, "bytes": 1, "byte": 1}
+_BYTES_PER_UNIT.update({letter: 1024**power for power, letter in enumerate("kmgtpe", start=1)})
+_BYTES_PER_UNIT.update({f"{letter}ib": 1024**power for power, letter in enumerate("kmgtpe", start=1)})
+_BYTES_PER_UNIT.update({f"{letter}b": 1000**power for power, letter in enumerate("kmgtpe", start=1)})
+# The units of <memory unit=…>, https://libvirt.org/formatdomain.html#memory-allocation; libvirt ignores their case.
 
 _MANAGER_NAMESPACES = {
     "http://openstack.org/xmlns/libvirt/nova/": "Nova",
     "http://ovirt.org/vm/": "oVirt",
-    "http://ovirt.org/vm/tune/": "oVirt",
     "http://kubevirt.io": "KubeVirt",
-    "http://pacemaker": "Pacemaker",
-    "http://clusterlabs.org": "Pacemaker",
+    "http://opennebula.org/xmlns/libvirt/": "OpenNebula",
 }
+# Pacemaker is not here because it cannot be: its VirtualDomain agent defines the XML file it was given as it is
+# and keeps its own knowledge in the cluster, so nothing in a definition tells.
 _AGENT_CHANNEL = "org.qemu.guest_agent.0"
 
 
@@ -57,19 +46,23 @@ class DiskElement:
     @classmethod
     def from_element(cls, disk: ET.Element) -> DiskElement:
         """Read a C(<disk>) element; a drive without a medium has an empty source_type and path."""
-        source = disk.find("source")
         kind = disk.get("type", "file")
+        path = next(
+            (found for name in ("file", "dev", "dir", "path") if (found := _attribute(disk, "source", name))), ""
+        )
+        # A drive that lost an optional medium keeps a <source startupPolicy='optional'/> without a file.
+        empty = disk.find("source") is None or (kind in ("file", "block", "dir") and not path)
         boot = disk.find("boot")
         return cls(
             target=_attribute(disk, "target", "dev"),
             device=disk.get("device", "disk"),
-            source_type=kind if source is not None else "",
-            path=(source.get("file") or source.get("dev") or "") if source is not None else "",
+            source_type="" if empty else kind,
+            path=path,
             format=_attribute(disk, "driver", "type"),
             boot_order=int(boot.get("order", "0")) if boot is not None else None,
             readonly=disk.find("readonly") is not None or disk.get("device") == "cdrom",
             shareable=disk.find("shareable") is not None,
-            startup_policy=source.get("startupPolicy", "") if source is not None else "",
+            startup_policy=_attribute(disk, "source", "startupPolicy"),
         )
 
 
@@ -80,6 +73,7 @@ class InterfaceElement:
     kind: str
     """bridge, network, direct, user …"""
     source: str
+    """Bridge, network, device, socket or address by name, empty when the kind needs none."""
     mac: str
 
 
@@ -92,6 +86,11 @@ class Topology:
     clusters: int
     cores: int
     threads: int
+
+    @property
+    def product(self) -> int:
+        """The number of vCPUs it describes."""
+        return self.sockets * self.dies * self.clusters * self.cores * self.threads
 
 
 @dataclass(frozen=True)
@@ -115,56 +114,58 @@ class GuestDefinition:
     max_memory: bool
     numa_cells: bool
     pinned: bool
-    """vCPU, emulator, I/O thread pins, C(<vcpu cpuset>) or C(<numatune>)."""
+    """vCPU, emulator or I/O thread pins or schedulers, cache shares, C(<vcpu cpuset>) or C(<numatune>)."""
     hugepages: bool
     loader: str
     nvram: str
     """NVRAM path, '(by libvirt)' when the firmware keeps one without naming it, empty without."""
     boot_files: tuple[str, ...]
-    """Kernel, initrd, dtb and loader paths that must be there to start."""
+    """Loader, kernel, initrd, shim, dtb and ACPI table paths that must be there to start."""
     tpm: bool
     host_devices: tuple[str, ...]
-    """C(<hostdev>) other than mdev, and C(<interface type='hostdev'>)."""
+    """What is bound to hardware or files of this hypervisor, by kind and place: C(<hostdev>) other than mdev,
+    hostdev and vDPA interfaces, NVDIMMs, evdev inputs, host serial ports, smartcards and shared memory."""
     mediated_devices: tuple[str, ...]
     filesystems: tuple[str, ...]
-    """C(<filesystem>) sources (virtiofs, 9p)."""
+    """C(<filesystem>) sources (virtiofs, 9p), else their targets."""
     interfaces: tuple[InterfaceElement, ...]
     disks: tuple[DiskElement, ...]
     managed_by: str
-    """Nova, oVirt, Pacemaker …, by the metadata they leave; empty when nobody."""
+    """Nova, oVirt, KubeVirt or OpenNebula, by the metadata they leave; empty when nobody."""
     agent_channel: bool
     """A channel for the QEMU guest agent is defined."""
 
     @classmethod
     def from_xml(cls, xml: str) -> GuestDefinition:
-        """Read libvirt's domain XML. Raises C(xml.etree.ElementTree.ParseError) when it is not XML."""
+        """Read libvirt's domain XML, stored or live. Raises C(xml.etree.ElementTree.ParseError) when it is not XML."""
         domain = ET.fromstring(xml)
         memory = _memory_mib(domain, "memory")
-        vcpus = int(domain.findtext("vcpu", "1"))
+        vcpus = int(domain.findtext("vcpu") or 1)
         return cls(
-            uuid=domain.findtext("uuid", ""),
-            name=domain.findtext("name", ""),
+            uuid=_text(domain, "uuid"),
+            name=_text(domain, "name"),
             domain_type=domain.get("type", ""),
             arch=_attribute(domain, "os/type", "arch"),
             machine=_attribute(domain, "os/type", "machine"),
-            emulator=domain.findtext("devices/emulator", ""),
+            emulator=_text(domain, "devices/emulator"),
             vcpus=vcpus,
             vcpus_current=int(_attribute(domain, "vcpu", "current") or vcpus),
             memory_mib=memory,
             current_memory_mib=_memory_mib(domain, "currentMemory") or memory,
             topology=_topology(domain.find("cpu/topology")),
-            on_poweroff=domain.findtext("on_poweroff", "destroy"),
+            on_poweroff=_text(domain, "on_poweroff") or "destroy",
             max_memory=domain.find("maxMemory") is not None,
             numa_cells=domain.find("cpu/numa/cell") is not None,
             pinned=_is_pinned(domain),
             hugepages=domain.find("memoryBacking/hugepages") is not None,
-            loader=domain.findtext("os/loader", ""),
+            loader=_text(domain, "os/loader"),
             nvram=_nvram(domain),
-            boot_files=tuple(text for tag in ("loader", "kernel", "initrd", "dtb") if (text := domain.findtext(f"os/{tag}", ""))),
+            boot_files=_boot_files(domain),
             tpm=domain.find("devices/tpm") is not None,
             host_devices=_host_devices(domain),
             mediated_devices=tuple(
-                _attribute(one, "source/address", "uuid") or "mdev" for one in domain.iterfind("devices/hostdev[@type='mdev']")
+                _attribute(one, "source/address", "uuid") or "mdev"
+                for one in domain.iterfind("devices/hostdev[@type='mdev']")
             ),
             filesystems=tuple(
                 _attribute(one, "source", "dir") or _attribute(one, "target", "dir") or "filesystem"
@@ -179,6 +180,17 @@ class GuestDefinition:
         )
 
 
+def scaled_bytes(text: str, unit: str) -> int:
+    """Bytes of libvirt's scaled integer, such as ('2048', 'MiB'). Raises C(ValueError) when it is none."""
+    if unit.lower() not in _BYTES_PER_UNIT:
+        raise ValueError(f"unknown unit of size {unit!r}")
+    return int(text) * _BYTES_PER_UNIT[unit.lower()]
+
+
+def _text(domain: ET.Element, path: str) -> str:
+    return (domain.findtext(path) or "").strip()
+
+
 def _attribute(parent: ET.Element, path: str, name: str) -> str:
     found = parent.find(path)
     return found.get(name, "") if found is not None else ""
@@ -189,7 +201,7 @@ def _memory_mib(domain: ET.Element, tag: str) -> int:
     element = domain.find(tag)
     if element is None or not (element.text or "").strip():
         return 0
-    return int(int(element.text or "0") * _MIB_PER_UNIT[element.get("unit", "KiB")])
+    return scaled_bytes(element.text or "0", element.get("unit", "KiB")) // _MIB
 
 
 def _topology(element: ET.Element | None) -> Topology | None:
@@ -205,8 +217,15 @@ def _topology(element: ET.Element | None) -> Topology | None:
 
 
 def _is_pinned(domain: ET.Element) -> bool:
-    pins = ("cputune/vcpupin", "cputune/emulatorpin", "cputune/iothreadpin", "numatune")
-    return any(domain.find(path) is not None for path in pins) or bool(_attribute(domain, "vcpu", "cpuset"))
+    tuned = ("vcpupin", "emulatorpin", "iothreadpin", "vcpusched", "emulatorsched", "iothreadsched")
+    paths = ("numatune", *(f"cputune/{tag}" for tag in (*tuned, "cachetune", "memorytune")))
+    return any(domain.find(path) is not None for path in paths) or bool(_attribute(domain, "vcpu", "cpuset"))
+
+
+def _boot_files(domain: ET.Element) -> tuple[str, ...]:
+    paths = ("loader", "kernel", "initrd", "shim", "dtb", "acpi/table")
+    found = (one.text or "" for path in paths for one in domain.iterfind(f"os/{path}"))
+    return tuple(text.strip() for text in found if text.strip())
 
 
 def _nvram(domain: ET.Element) -> str:
@@ -214,33 +233,73 @@ def _nvram(domain: ET.Element) -> str:
     element = domain.find("os/nvram")
     if element is not None:
         return (element.text or "").strip() or _attribute(element, "source", "file") or "(by libvirt)"
+    varstore = _attribute(domain, "os/varstore", "path")
+    if varstore or _attribute(domain, "os/loader", "stateless") == "yes":
+        return varstore
+    pflash = _attribute(domain, "os/loader", "type") == "pflash"
     os_element = domain.find("os")
-    pflash = domain.find("os/loader[@type='pflash']") is not None
     if pflash or (os_element is not None and os_element.get("firmware") == "efi"):
         return "(by libvirt)"
     return ""
 
 
 def _host_devices(domain: ET.Element) -> tuple[str, ...]:
-    found = [one.get("type", "hostdev") for one in domain.iterfind("devices/hostdev") if one.get("type") != "mdev"]
-    found += ["interface " + _attribute(one, "mac", "address") for one in domain.iterfind("devices/interface[@type='hostdev']")]
-    found += ["vdpa" for _one in domain.iterfind("devices/interface[@type='vdpa']")]
-    return tuple(found)
+    devices = domain.find("devices")
+    found = (_bound_to_host(one) for one in (devices if devices is not None else ()))
+    return tuple(name for name in found if name)
+
+
+def _bound_to_host(device: ET.Element) -> str:
+    """Kind and place of a device that exists on this hypervisor only, empty for any other."""
+    kind = device.get("type", "")
+    bound = {
+        "hostdev": kind != "mdev",
+        "interface": kind in ("hostdev", "vdpa"),
+        "memory": device.find("source/path") is not None,
+        "input": kind in ("evdev", "passthrough"),
+        "smartcard": device.get("mode", "").startswith("host"),
+        "shmem": True,
+    }
+    for port in ("serial", "parallel", "console", "channel"):
+        bound[port] = kind == "dev"
+    if not bound.get(device.tag, False):
+        return ""
+    what = kind if device.tag == "hostdev" else " ".join(word for word in (device.tag, kind) if word)
+    return f"{what or 'hostdev'} {host_place(device)}".strip()
+
+
+def host_place(device: ET.Element) -> str:
+    """A device's place on the hypervisor, as an operator knows it (0000:3b:00.1, 046d:c52b, /dev/vhost-vdpa-0).
+
+    A USB device named by vendor and product has no other place: its address is chosen at each start.
+    """
+    source = device.find("source")
+    if source is None:
+        return device.get("name", "")
+    vendor = _attribute(source, "vendor", "id")
+    if vendor:
+        return f"{vendor}:{_attribute(source, 'product', 'id')}".replace("0x", "")
+    address = source.find("address")
+    if address is not None and address.get("slot"):
+        part = {name: int(address.get(name, "0"), 0) for name in ("domain", "bus", "slot", "function")}
+        return f"{part['domain']:04x}:{part['bus']:02x}:{part['slot']:02x}.{part['function']:x}"
+    words = [*source.attrib.values(), *(value for child in source for value in child.attrib.values())]
+    return " ".join(words) or (source.findtext("path") or "").strip()
 
 
 def _interface(element: ET.Element) -> InterfaceElement:
-    source = element.find("source")
-    where = ""
-    if source is not None:
-        where = source.get("bridge") or source.get("network") or source.get("dev") or ""
-    return InterfaceElement(kind=element.get("type", ""), source=where, mac=_attribute(element, "mac", "address").lower())
+    # A running guest's network interface also names the bridge it was given: the network counts.
+    names = ("network", "bridge", "dev", "path", "name", "address", "switchid")
+    where = next((found for name in names if (found := _attribute(element, "source", name))), "")
+    return InterfaceElement(
+        kind=element.get("type", ""), source=where, mac=_attribute(element, "mac", "address").lower()
+    )
 
 
 def _managed_by(domain: ET.Element) -> str:
-    metadata = domain.find("metadata")
-    for child in metadata if metadata is not None else ():
-        namespace = child.tag[1:].partition("}")[0] if child.tag.startswith("{") else child.tag
+    for child in domain.iterfind("metadata/*"):
+        namespace = child.tag[1:].partition("}")[0] if child.tag.startswith("{") else ""
         for known, manager in _MANAGER_NAMESPACES.items():
-            if namespace.startswith(known.rstrip("/")):
+            if namespace.startswith(known):
                 return manager
     return ""
