@@ -31,7 +31,7 @@ MIGRATION_HOME = "/var/lib/kvmops-home"
 IMAGES_DIR = "/var/lib/libvirt/images"
 RECORDS_DIR = "/var/lib/kvmops"
 BOOT_DIR = "/var/lib/libvirt/boot"
-KERNEL = f"{BOOT_DIR}/kvmlab-vmlinuz"
+KERNEL = f"{BOOT_DIR}/kvmlab-vmlinux"
 INITRD = f"{BOOT_DIR}/kvmlab-initrd"
 
 STORAGE_BYTES = 40 * 1024**3

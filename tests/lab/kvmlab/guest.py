@@ -107,13 +107,14 @@ def _make_config_drive(spec: GuestSpec, target: Path) -> None:
 
 def _start(spec: GuestSpec, host: Host) -> None:
     virsh(host, "start", spec.name)
-    if spec.hang:
-        wait_for(
-            f"guest {spec.name} to hang as asked",
-            lambda: "KVMLAB hang" in console(spec.name, [host]),
-            timeout_s=BOOT_TIMEOUT_S,
-        )
-    else:
+    sign = "KVMLAB hang" if spec.hang else "KVMLAB up"
+    # The console costs nothing to look at; each call to an agent that is not there yet fills a log.
+    wait_for(
+        f"{sign!r} on the console of guest {spec.name}",
+        lambda: sign in console(spec.name, [host]),
+        timeout_s=BOOT_TIMEOUT_S,
+    )
+    if not spec.hang:
         wait_for_agent(host, spec.name, BOOT_TIMEOUT_S)
 
 

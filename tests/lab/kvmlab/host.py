@@ -200,7 +200,7 @@ class Host:
         if stamp.exists() and stamp.read_text() == version:
             return
         boot.mkdir(parents=True, exist_ok=True)
-        for source, place in ((image.guest / "vmlinuz", KERNEL), (initrd, INITRD)):
+        for source, place in ((image.guest / "vmlinux", KERNEL), (initrd, INITRD)):
             target = self.root / place.lstrip("/")
             part = target.with_suffix(".part")
             shutil.copy(source, part)

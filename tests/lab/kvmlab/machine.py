@@ -20,6 +20,8 @@ PROGRAMS = {
     "cpio": "cpio",
     "modprobe": "kmod",
     "genisoimage": "genisoimage",
+    "zstd": "zstd",
+    "xz": "xz-utils",
     "nsenter": "util-linux",
     "mount": "mount",
 }
