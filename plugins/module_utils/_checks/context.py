@@ -1,0 +1,152 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the checks look at: everything known of the hypervisors, and one guest's move on it.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import GuestDefinition
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import Amount, is_open
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import (
+    ClaimFacts,
+    DiskFacts,
+    DomainFacts,
+    FitFacts,
+    HypervisorFacts,
+    LockFacts,
+)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration, Request, Size
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status
+
+
+@dataclass(frozen=True)
+class Site:
+    """What locate found. Every key that names a hypervisor is its inventory name."""
+
+    hypervisors: Mapping[str, HypervisorFacts]
+    unreachable: Mapping[str, str] = field(default_factory=dict)
+    """Hypervisors that gave no answer, and why."""
+    guests: Mapping[str, tuple[DomainFacts, ...]] = field(default_factory=dict)
+    """The guests that were asked for, on each hypervisor that has them."""
+    fits: Mapping[str, Mapping[str, FitFacts]] = field(default_factory=dict)
+    """By hypervisor, then by the guest's UUID. The source's own entry tells of left-over paths there."""
+    addresses: Mapping[str, str] = field(default_factory=dict)
+    """Where other hypervisors' ssh reaches each; one without an entry is reached by its inventory name."""
+
+    def names(self) -> tuple[str, ...]:
+        """Every hypervisor of the inventory, whether it answered or not."""
+        return tuple(sorted({*self.hypervisors, *self.unreachable}))
+
+    def claims_of(self, uuid: str) -> tuple[tuple[str, ClaimFacts], ...]:
+        """The open claims of a guest, each with the hypervisor that holds it."""
+        return tuple(
+            (name, claim)
+            for name, facts in sorted(self.hypervisors.items())
+            for claim in facts.claims
+            if claim.uuid == uuid and is_open(claim)
+        )
+
+    def locks_of(self, uuid: str) -> tuple[tuple[str, LockFacts], ...]:
+        """The locks held on a guest, each with the hypervisor that holds it."""
+        return tuple(
+            (name, lock)
+            for name, facts in sorted(self.hypervisors.items())
+            for lock in facts.locks
+            if lock.uuid == uuid
+        )
+
+    def with_planned(self, migration: Migration) -> Site:
+        """The same site once *migration* has claimed its place, so that the next guest is counted beside it."""
+        facts = self.hypervisors[migration.destination]
+        claim = ClaimFacts(
+            migration=migration.id,
+            uuid=migration.uuid,
+            name=migration.name,
+            role="destination",
+            peer=migration.source,
+            status=Status.PRE_MIGRATING.value,
+            operation=migration.operation,
+            vcpus=migration.new.vcpus,
+            memory_mib=migration.new.memory_mib,
+            disk_bytes=sum(disk.new_bytes for disk in migration.disks),
+        )
+        return replace(
+            self,
+            hypervisors={**self.hypervisors, migration.destination: replace(facts, claims=(*facts.claims, claim))},
+        )
+
+
+@dataclass(frozen=True)
+class Move:
+    """One guest's move to one destination, before anything was changed."""
+
+    request: Request
+    site: Site
+    source: str
+    guest: DomainFacts
+    definition: GuestDefinition
+    root: DiskFacts
+    """The root disk, whose size the request is about."""
+    old: Size
+    new: Size
+    destination: str = ""
+    """Empty while only the guest itself is checked."""
+    planned: tuple[Migration, ...] = ()
+    """The guests of the same call that were planned before this one."""
+
+    @property
+    def name(self) -> str:
+        """The guest's name: the subject of what the checks say of it."""
+        return self.guest.name
+
+    @property
+    def target(self) -> HypervisorFacts | None:
+        """The destination's facts, None when it is unknown or did not answer."""
+        return self.site.hypervisors.get(self.destination)
+
+    @property
+    def fit(self) -> FitFacts | None:
+        """What the destination says about the guest, None when it was not asked."""
+        return self.site.fits.get(self.destination, {}).get(self.guest.uuid)
+
+    @property
+    def source_fit(self) -> FitFacts | None:
+        """What the source says about the names the move will use there, None when it was not asked."""
+        return self.site.fits.get(self.source, {}).get(self.guest.uuid)
+
+    @property
+    def changes_cpu_or_memory(self) -> bool:
+        """Whether the definition's vCPUs or memory change."""
+        return (self.old.vcpus, self.old.memory_mib) != (self.new.vcpus, self.new.memory_mib)
+
+    @property
+    def grows_root(self) -> bool:
+        """Whether the root disk becomes larger."""
+        return self.new.root_bytes > self.old.root_bytes
+
+    @property
+    def ask(self) -> Amount:
+        """What the guest takes on its destination."""
+        disks = sum(disk.virtual_bytes for disk in self.guest.disks if not disk.readonly)
+        return Amount(self.new.vcpus, self.new.memory_mib, disks + self.new.root_bytes - self.old.root_bytes)
+
+    @property
+    def bytes_to_copy(self) -> int:
+        """Allocated bytes of the regular files in the guest's directory."""
+        return sum(entry.allocated_bytes for entry in self.guest.directory_entries if entry.kind == "file")
+
+    @property
+    def has_holes(self) -> bool:
+        """Whether more than half of the files' length is holes, which rsync sends as zeros unless it compresses."""
+        apparent = sum(entry.apparent_bytes for entry in self.guest.directory_entries if entry.kind == "file")
+        return apparent > 2 * self.bytes_to_copy
+
+    def disk(self, disk: DiskFacts) -> str:
+        """A disk as the subject of what a check says of it."""
+        return f"{self.name}, {disk.device} {disk.target} ({disk.path or 'no path'})"

@@ -1,0 +1,379 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what was asked and what was found to what will be done; pure, and the same for check mode and for real.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks import whereabouts
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.catalogue import (
+    DESTINATION_CHECKS,
+    GUEST_CHECKS,
+    run,
+)
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import found
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Move, Site
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.placement import can_compress
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.whereabouts import Located
+from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import GuestDefinition
+from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit import digest
+from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import human_bytes, root_disk
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import free_memory_mib
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import DiskFacts
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
+    GIB,
+    DiskPlan,
+    Migration,
+    Operation,
+    Request,
+    Size,
+)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.request import AUTO
+
+__all__ = ["GuestPlan", "Outcome", "Plan", "PlanStep", "Site", "commands", "plan", "render_plan"]
+
+COPY_BYTES_PER_S = 100 * 2**20
+"""What the estimate of an outage takes for the copy: a little below what one gigabit link carries, since neither the
+link nor the disks were measured. A faster link makes the outage shorter than was said, not longer."""
+STOP_AND_START_S = 10.0
+"""What the same estimate takes for the guest's own shutdown, the hand-over and the start, seconds."""
+
+
+class Outcome(enum.Enum):
+    """What the plan says of one guest."""
+
+    PLANNED = "planned"
+    REFUSED = "refused"
+    ALREADY = "already"
+    """It waits for confirm or revert: nothing to do, and no error."""
+
+
+@dataclass(frozen=True)
+class PlanStep:
+    """One line of the plan for an operator."""
+
+    where: str
+    what: str
+
+
+@dataclass(frozen=True)
+class GuestPlan:
+    """What is planned for one guest."""
+
+    subject: str
+    """As typed."""
+    outcome: Outcome
+    migration: Migration | None = None
+    findings: tuple[Finding, ...] = ()
+    steps: tuple[PlanStep, ...] = ()
+    note: str = ""
+
+    def as_result(self) -> dict[str, Any]:
+        """Plain JSON, with the rendered lines."""
+        return {
+            "subject": self.subject,
+            "outcome": self.outcome.value,
+            "migration": self.migration.as_result() if self.migration else None,
+            "findings": [finding.as_result() for finding in self.findings],
+            "steps": [asdict(step) for step in self.steps],
+            "note": self.note,
+            "lines": render_plan(self),
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is planned for every guest of one call, in the order they were named."""
+
+    guests: tuple[GuestPlan, ...]
+
+    def having(self, outcome: Outcome) -> tuple[GuestPlan, ...]:
+        """The guests with that outcome."""
+        return tuple(guest for guest in self.guests if guest.outcome is outcome)
+
+
+def plan(request: Request, site: Site, new_id: Callable[[], str]) -> Plan:
+    """Plan a resize or migrate for every guest of *request*; *new_id* is called once per planned guest.
+
+    Each planned guest's claim counts against its destination for those after it. Raises ValueError for confirm and
+    revert, which are read from records instead.
+    """
+    if request.operation not in (Operation.RESIZE, Operation.MIGRATE):
+        raise ValueError(f"{request.operation.value} is planned from its record")
+    plans: list[GuestPlan] = []
+    planned: list[Migration] = []
+    seen: dict[str, str] = {}
+    for subject in request.guests:
+        one = _plan_guest(subject, request, site, seen, tuple(planned), new_id)
+        plans.append(one)
+        if one.migration is not None:
+            planned.append(one.migration)
+            site = site.with_planned(one.migration)
+    return Plan(tuple(plans))
+
+
+def _plan_guest(
+    subject: str,
+    request: Request,
+    site: Site,
+    seen: dict[str, str],
+    planned: tuple[Migration, ...],
+    new_id: Callable[[], str],
+) -> GuestPlan:
+    located = whereabouts.locate(subject, site)
+    if isinstance(located, Finding):
+        return _refused(subject, located)
+    first = seen.setdefault(located.guest.uuid, subject)
+    if first != subject:
+        message = f"{subject} is the guest {located.guest.name}, which was also named as {first}."
+        return _refused(subject, found("VM_DUPLICATE", subject, message))
+    occupied = _occupied(subject, located, site)
+    if occupied is not None:
+        return occupied
+    try:
+        move = _move(request, site, located, planned)
+    except Refused as error:
+        return _refused(subject, found(error.code, error.subject, error.message, error.remedy))
+    return _plan_move(subject, move, new_id)
+
+
+def _refused(subject: str, *findings: Finding) -> GuestPlan:
+    return GuestPlan(subject, Outcome.REFUSED, findings=findings)
+
+
+def _occupied(subject: str, located: Located, site: Site) -> GuestPlan | None:
+    """What stands between the guest and a new migration: somebody at work, or an earlier one that is open."""
+    busy = whereabouts.busy(located, site)
+    if busy is not None:
+        return _refused(subject, busy)
+    verdict = whereabouts.awaiting_verdict(located, site)
+    if verdict is not None:
+        destination, claim = verdict
+        confirm, revert = _commands(located.guest.name, located.guest.uuid)
+        note = (
+            f"{located.guest.name} is in VERIFY_RESIZE on {destination}: its {claim.operation} from {claim.peer} "
+            f"(migration {claim.migration}) waits for a verdict. Nothing was changed. "
+            f"To keep it: {confirm}. To go back: {revert}."
+        )
+        return GuestPlan(subject, Outcome.ALREADY, note=note)
+    unfinished = whereabouts.unfinished(located, site)
+    return _refused(subject, unfinished) if unfinished else None
+
+
+def _move(request: Request, site: Site, located: Located, planned: tuple[Migration, ...]) -> Move:
+    """The guest's move without a destination. Raises Refused(ROOT_DISK_UNKNOWN)."""
+    definition = GuestDefinition.from_xml(located.guest.xml)
+    target = root_disk(definition, request.root_disk).target
+    root = next(disk for disk in located.guest.disks if disk.target == target)
+    old = Size(definition.vcpus, definition.memory_mib, root.virtual_bytes)
+    return Move(
+        request=request,
+        site=site,
+        source=located.hypervisor,
+        guest=located.guest,
+        definition=definition,
+        root=root,
+        old=old,
+        new=_new_size(request, old),
+        planned=planned,
+    )
+
+
+def _new_size(request: Request, old: Size) -> Size:
+    """Numbers override the flavor's, and what neither names stays."""
+    flavor = request.flavor
+    gib = request.root_gib if request.root_gib is not None or flavor is None else flavor.root_gib
+    return Size(
+        vcpus=request.vcpus or (flavor.vcpus if flavor else old.vcpus),
+        memory_mib=request.memory_mib or (flavor.memory_mib if flavor else old.memory_mib),
+        root_bytes=old.root_bytes if gib is None else gib * GIB,
+    )
+
+
+def _plan_move(subject: str, move: Move, new_id: Callable[[], str]) -> GuestPlan:
+    own = run(move, GUEST_CHECKS)
+    automatic = move.request.destination == AUTO
+    if automatic and any(finding.blocks for finding in own):
+        return _refused(subject, *own)  # no destination would change that
+    if automatic:
+        chosen = _choose(move)
+        if isinstance(chosen, Finding):
+            return _refused(subject, *own, chosen)
+        move = chosen
+    else:
+        move = replace(move, destination=move.request.destination or "")
+    findings = (*own, *run(move, DESTINATION_CHECKS))
+    if any(finding.blocks for finding in findings):
+        return _refused(subject, *findings)
+    migration = _migration(move, findings, new_id())
+    return GuestPlan(subject, Outcome.PLANNED, migration, findings, _steps(migration))
+
+
+def _choose(move: Move) -> Move | Finding:
+    """The hypervisor with the most free memory by claim among those that pass every check, by name when equal."""
+    reasons: list[str] = []
+    passing: list[Move] = []
+    for name in move.site.names():
+        if name == move.source:
+            continue
+        candidate = replace(move, destination=name)
+        blocking = next((one for one in run(candidate, DESTINATION_CHECKS) if one.blocks), None)
+        if blocking is None:
+            passing.append(candidate)
+        else:
+            reasons.append(f"{name}: {blocking.code} ({blocking.message.rstrip('.')})")
+    if passing:
+        return max(passing, key=_free_memory_mib)  # max() keeps the first of equals, and names are sorted
+    tried = "; ".join(reasons) or "there is no hypervisor but its own"
+    return found(
+        "NO_DESTINATION", move.name, f"no hypervisor can take {move.name}, which is on {move.source}. Tried: {tried}."
+    )
+
+
+def _free_memory_mib(move: Move) -> float:
+    facts = move.site.hypervisors[move.destination]
+    return free_memory_mib(facts, move.request.capacity, without=move.guest.uuid)
+
+
+def _migration(move: Move, findings: tuple[Finding, ...], migration_id: str) -> Migration:
+    flavor = move.request.flavor
+    hosts = (move.source, move.destination)
+    return Migration(
+        id=migration_id,
+        operation=move.request.operation.value,
+        uuid=move.guest.uuid,
+        name=move.guest.name,
+        source=move.source,
+        destination=move.destination,
+        destination_address=move.site.addresses.get(move.destination, move.destination),
+        flavor=flavor.name if flavor else "",
+        old=move.old,
+        new=move.new,
+        root_disk=move.root.target,
+        directory=move.guest.directory,
+        disks=tuple(_disk_plan(move, disk) for disk in move.guest.disks if disk.source_type and disk.path),
+        was_running=not move.guest.is_off,
+        autostart=move.guest.autostart,
+        definition_digest=digest(move.guest.xml),
+        bytes_to_copy=move.bytes_to_copy,
+        compress=move.has_holes and all(can_compress(move, name) for name in hosts),
+        stop=move.request.stop,
+        capacity=move.request.capacity,
+        expected_outage_s=expected_outage_s(move.bytes_to_copy, running=not move.guest.is_off),
+        warnings=tuple(finding.line() for finding in findings),
+    )
+
+
+def _disk_plan(move: Move, disk: DiskFacts) -> DiskPlan:
+    is_root = disk.target == move.root.target
+    return DiskPlan(
+        target=disk.target,
+        path=disk.path,
+        format=disk.format,
+        device=disk.device,
+        old_bytes=disk.virtual_bytes,
+        new_bytes=move.new.root_bytes if is_root else disk.virtual_bytes,
+        allocated_bytes=disk.allocated_bytes,
+    )
+
+
+def expected_outage_s(bytes_to_copy: int, *, running: bool) -> float:
+    """A rough estimate, seconds, to tell minutes from hours: nothing was measured. 0 for a guest that is off."""
+    return round(STOP_AND_START_S + bytes_to_copy / COPY_BYTES_PER_S, 1) if running else 0.0
+
+
+def _steps(migration: Migration) -> tuple[PlanStep, ...]:
+    source, destination = migration.source, migration.destination
+    both = f"{source}, {destination}"
+    size = human_bytes(migration.bytes_to_copy)
+    return (
+        PlanStep(both, f"claim: lock the guest, write the record, reserve {_size(migration.new)} on {destination}"),
+        PlanStep(source, f"hand over: {_stopping(migration)}, park {migration.directory} as {migration.parked}"),
+        PlanStep(
+            f"{source} -> {destination}",
+            f"copy {size}{', compressed with zstd,' if migration.compress else ''} into {migration.staging}",
+        ),
+        PlanStep(destination, f"take over: check the images, {_taking_over(migration)}"),
+        PlanStep(both, f"finish: VERIFY_RESIZE; {source} keeps {migration.parked} until confirm or revert"),
+    )
+
+
+def _stopping(migration: Migration) -> str:
+    if not migration.was_running:
+        return "the guest is off already"
+    stop = migration.stop
+    after = "pull the plug" if stop.on_timeout == "force" else "leave it running and give up"
+    return f"ask the guest to stop every {stop.retry_interval_s} s for {stop.timeout_s} s, else {after}"
+
+
+def _taking_over(migration: Migration) -> str:
+    parts = [
+        f"grow {disk.target} from {human_bytes(disk.old_bytes)} to {human_bytes(disk.new_bytes)}"
+        for disk in migration.disks
+        if disk.new_bytes > disk.old_bytes
+    ]
+    cpu_and_memory = f"{migration.new.vcpus} vCPUs and {migration.new.memory_mib} MiB"
+    parts.append(f"define the guest with {cpu_and_memory}")
+    parts.append("start it" if migration.was_running else "leave it off as it was")
+    if migration.autostart:
+        parts.append("set autostart as it was")
+    return ", ".join(parts)
+
+
+def _size(size: Size) -> str:
+    return f"{size.vcpus} vCPUs, {size.memory_mib} MiB, root {human_bytes(size.root_bytes)}"
+
+
+def render_plan(guest: GuestPlan) -> list[str]:
+    """The plan of one guest as lines for an operator."""
+    migration = guest.migration
+    if migration is None:
+        lines = [f"{guest.subject}: {guest.outcome.value}, nothing is changed", *([guest.note] if guest.note else [])]
+        return lines + [f"  {_severity(finding)}  {finding.line()}" for finding in guest.findings]
+    outage = f"about {migration.expected_outage_s:.0f} s" if migration.was_running else "none, the guest is off"
+    size = (
+        f"{_size(migration.old)} -> {_size(migration.new)}" if migration.old != migration.new else _size(migration.old)
+    )
+    return [
+        f"{migration.name}: {migration.operation} from {migration.source} to {migration.destination}",
+        f"  size             {size}{f' ({migration.flavor})' if migration.flavor else ''}",
+        f"  to copy          {human_bytes(migration.bytes_to_copy)}{' (zstd)' if migration.compress else ''}",
+        f"  expected outage  {outage}",
+        "  steps",
+        *_table(guest.steps),
+        *(f"  {_severity(finding)}  {finding.line()}" for finding in guest.findings),
+    ]
+
+
+def _table(steps: tuple[PlanStep, ...]) -> list[str]:
+    width = max((len(step.where) for step in steps), default=0)
+    return [f"    {number}  {step.where:<{width}}  {step.what}" for number, step in enumerate(steps, 1)]
+
+
+def _severity(finding: Finding) -> str:
+    return "blocked" if finding.blocks else "warning"
+
+
+def commands(migration: Migration) -> tuple[str, str]:
+    """What to type to confirm and to revert *migration*, in this order."""
+    return _commands(migration.name, migration.uuid)
+
+
+def _commands(name: str, uuid: str) -> tuple[str, str]:
+    # A name that a shell or Ansible's key=value would take apart is left to its UUID.
+    vm = name if re.fullmatch(r"[A-Za-z0-9._-]+", name) else uuid
+    return (
+        f"ansible-playbook kvmops.mobility.confirm -e vm={vm}",
+        f"ansible-playbook kvmops.mobility.revert -e vm={vm} -e data=discard",
+    )

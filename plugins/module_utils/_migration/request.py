@@ -1,0 +1,226 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads what the operator typed into a Request. Pure.
+
+Extra vars given with C(-e key=value) are strings, those of a vars file or JSON have types: both are read, strictly.
+A variable that is there and empty counts as not given, because that is what AWX sends for an unanswered question.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.whereabouts import did_you_mean
+from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import (
+    DEFAULT_FLAVORS,
+    flavors_from,
+    resolve_flavor,
+)
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
+    Capacity,
+    ClaimRule,
+    Flavor,
+    Operation,
+    Request,
+    Stop,
+)
+
+AUTO = "auto"
+SAME = "same"
+
+_SIZES = ("flavor", "vcpus", "memory_mib", "root_gib")
+_TRUE = frozenset({"true", "yes", "on", "1"})
+_FALSE = frozenset({"false", "no", "off", "0"})
+_MOVES = frozenset({Operation.RESIZE, Operation.MIGRATE})
+
+
+def parse_request(raw: Mapping[str, Any]) -> Request:
+    """The request that the variables in *raw* make.
+
+    It reads operation, vm, flavor, vcpus, memory_mib, root_gib, dest, root_disk, allow_managed, flavors, capacity and
+    stop, and leaves other keys alone. C(flavors) replaces OpenStack's five. Numbers given beside a flavor override
+    that part of it: C(flavor=m1.large root_gib=100) is m1.large with a root disk of 100 GiB.
+
+    Raises Refused: VM_MISSING, VM_DUPLICATE, VALUE_INVALID (its subject is the variable), FLAVOR_INVALID,
+    FLAVOR_UNKNOWN, FLAVOR_PART_UNMAPPED, SIZE_MISSING, SIZE_NOT_ALLOWED, DEST_REQUIRED, DEST_NOT_ALLOWED,
+    DEST_SAME_UNSUPPORTED.
+    """
+    given = {key: value for key, value in raw.items() if not _is_empty(value)}
+    operation = Operation(_choice("operation", given.get("operation"), [one.value for one in Operation]))
+    guests = _guests(given.get("vm"))
+    _check_size_is_wanted(operation, given, ", ".join(guests))
+    return Request(
+        operation=operation,
+        guests=guests,
+        flavor=_flavor(given),
+        vcpus=_optional_whole(given, "vcpus", 1),
+        memory_mib=_optional_whole(given, "memory_mib", 1),
+        root_gib=_optional_whole(given, "root_gib", 0),
+        destination=_destination(operation, given, ", ".join(guests)),
+        root_disk=_optional_text(given, "root_disk"),
+        allow_managed=_flag("allow_managed", given.get("allow_managed", False)),
+        capacity=_capacity(given.get("capacity", {})),
+        stop=_stop(given.get("stop", {})),
+    )
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _invalid(variable: str, value: Any, allowed: str, hint: str = "") -> Refused:
+    message = f"the variable {variable} is {value!r}, which it cannot be."
+    return Refused("VALUE_INVALID", variable, message, f"Allowed: {allowed}.{hint}")
+
+
+def _guests(value: Any) -> tuple[str, ...]:
+    """One or more names, in the order given."""
+    if _is_empty(value):
+        raise _no_guest()
+    several = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+    names = tuple(_guest(one) for one in (value if several else [value]))
+    if not names:
+        raise _no_guest()
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        what = ", ".join(twice)
+        raise Refused("VM_DUPLICATE", "vm", f"{what} is named more than once.", "Name each guest once.")
+    return names
+
+
+def _no_guest() -> Refused:
+    remedy = 'Give -e vm=NAME (or its UUID), or several as JSON: -e \'{"vm": ["web1", "web2"]}\'.'
+    return Refused("VM_MISSING", "vm", "no guest was named.", remedy)
+
+
+def _guest(value: Any) -> str:
+    # A name of digits only comes as a number from a vars file.
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    name = str(value).strip() if whole or isinstance(value, str) else ""
+    if not name or "," in name:
+        hint = ' Several guests are given as JSON: -e \'{"vm": ["web1", "web2"]}\'.' if name else ""
+        raise _invalid("vm", value, "one name or UUID, or a list of them", hint)
+    return name
+
+
+def _check_size_is_wanted(operation: Operation, given: Mapping[str, Any], guests: str) -> None:
+    sizes = [name for name in _SIZES if name in given]
+    if operation is Operation.RESIZE and not sizes:
+        remedy = "Give -e flavor=NAME, or one or more of vcpus=, memory_mib= and root_gib=."
+        raise Refused("SIZE_MISSING", guests, "a resize needs a size, and none was given.", remedy)
+    if operation is not Operation.RESIZE and sizes:
+        message = f"{operation.value} takes no size, and {', '.join(sizes)} was given."
+        raise Refused("SIZE_NOT_ALLOWED", guests, message, "Leave it out, or use kvmops.mobility.resize.")
+
+
+def _flavor(given: Mapping[str, Any]) -> Flavor | None:
+    known = flavors_from(given["flavors"]) if "flavors" in given else DEFAULT_FLAVORS
+    name = _optional_text(given, "flavor")
+    return resolve_flavor(name, known) if name else None
+
+
+def _destination(operation: Operation, given: Mapping[str, Any], guests: str) -> str | None:
+    name = _optional_text(given, "dest")
+    if operation not in _MOVES:
+        if name:
+            message = f"{operation.value} knows both hypervisors, and dest={name} was given."
+            raise Refused("DEST_NOT_ALLOWED", guests, message, "Leave dest out.")
+        return None
+    if name == SAME:
+        message = f"dest=same asks to {operation.value} the guest where it is, which cannot be done yet."
+        raise Refused("DEST_SAME_UNSUPPORTED", guests, message, "Name another hypervisor with dest=, or use dest=auto.")
+    if name is None and operation is Operation.MIGRATE:
+        remedy = "Give -e dest=HYPERVISOR, or dest=auto for the one with the most free memory that passes."
+        raise Refused("DEST_REQUIRED", guests, "a migrate needs a destination, and none was given.", remedy)
+    return name or AUTO
+
+
+def _capacity(value: Any) -> Capacity:
+    default = Capacity()
+    given = _section("capacity", value, default)
+    rules = [one.value for one in ClaimRule]
+    return Capacity(
+        rule=ClaimRule(_choice("capacity.rule", given.get("rule", default.rule.value), rules)),
+        cpu_ratio=_ratio("capacity.cpu_ratio", given.get("cpu_ratio", default.cpu_ratio)),
+        memory_ratio=_ratio("capacity.memory_ratio", given.get("memory_ratio", default.memory_ratio)),
+        disk_ratio=_ratio("capacity.disk_ratio", given.get("disk_ratio", default.disk_ratio)),
+        reserved_vcpus=_whole("capacity.reserved_vcpus", given.get("reserved_vcpus", default.reserved_vcpus), 0),
+        reserved_memory_mib=_whole(
+            "capacity.reserved_memory_mib", given.get("reserved_memory_mib", default.reserved_memory_mib), 0
+        ),
+        reserved_disk_gib=_whole(
+            "capacity.reserved_disk_gib", given.get("reserved_disk_gib", default.reserved_disk_gib), 0
+        ),
+    )
+
+
+def _stop(value: Any) -> Stop:
+    default = Stop()
+    given = _section("stop", value, default)
+    return Stop(
+        timeout_s=_whole("stop.timeout_s", given.get("timeout_s", default.timeout_s), 1),
+        retry_interval_s=_whole("stop.retry_interval_s", given.get("retry_interval_s", default.retry_interval_s), 1),
+        on_timeout=_choice("stop.on_timeout", given.get("on_timeout", default.on_timeout), ["abort", "force"]),
+    )
+
+
+def _section(variable: str, value: Any, default: Capacity | Stop) -> dict[str, Any]:
+    """The given part of a mapping, without keys that are empty. An unknown key is a typing error, not a wish."""
+    allowed = sorted(vars(default))
+    if not isinstance(value, Mapping):
+        raise _invalid(variable, value, f"a mapping with {', '.join(allowed)}")
+    for key in value:
+        if key not in allowed:
+            raise _invalid(
+                f"{variable}.{key}", value[key], f"{variable} has {', '.join(allowed)}", did_you_mean(str(key), allowed)
+            )
+    return {str(key): one for key, one in value.items() if not _is_empty(one)}
+
+
+def _choice(variable: str, value: Any, allowed: Sequence[str]) -> str:
+    if not isinstance(value, str) or value.strip() not in allowed:
+        raise _invalid(variable, value, " or ".join(allowed), did_you_mean(str(value), allowed))
+    return value.strip()
+
+
+def _optional_text(given: Mapping[str, Any], variable: str) -> str | None:
+    value = given.get(variable)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise _invalid(variable, value, "a name")
+    return value.strip()
+
+
+def _optional_whole(given: Mapping[str, Any], variable: str, least: int) -> int | None:
+    return _whole(variable, given[variable], least) if variable in given else None
+
+
+def _whole(variable: str, value: Any, least: int) -> int:
+    """A whole number. YAML's yes is a whole number to Python, and never what was meant."""
+    text = str(value).strip() if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
+    if not re.fullmatch(r"[0-9]+", text) or int(text) < least:
+        raise _invalid(variable, value, f"a whole number of at least {least}, without a unit")
+    return int(text)
+
+
+def _ratio(variable: str, value: Any) -> float:
+    text = str(value).strip() if isinstance(value, (int, float, str)) and not isinstance(value, bool) else ""
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) or float(text) <= 0:
+        raise _invalid(variable, value, "a number above 0, for example 1.5")
+    return float(text)
+
+
+def _flag(variable: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text not in _TRUE | _FALSE:
+        raise _invalid(variable, value, "true or false")
+    return text in _TRUE

@@ -1,0 +1,444 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every code is provoked here or among the requests and plans, and each finding names what it is about."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.kvmops.mobility.plugins.module_utils import _checks
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.catalogue import CHECKS, CODES, run
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Move, Site
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding, Severity
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.whereabouts import listing
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import FitFacts, HypervisorFacts
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
+    GIB,
+    Capacity,
+    ClaimRule,
+    Flavor,
+    Migration,
+    Operation,
+)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan
+from ansible_collections.kvmops.mobility.tests.unit.builders import (
+    DIRECTORY,
+    OTHER_UUID,
+    UUID,
+    claim,
+    config_drive,
+    disk,
+    domain_xml,
+    entry,
+    fit,
+    guest,
+    hypervisor,
+    lock,
+    move,
+    request,
+    site,
+    summary,
+)
+
+PATH = f"{DIRECTORY}/disk"
+MIGRATE = request(Operation.MIGRATE)
+NUMA = "<cpu><numa><cell id='0' cpus='0-1' memory='2097152'/></numa></cpu>"
+PINS = "<cputune><vcpupin vcpu='0' cpuset='3'/></cputune>"
+HUGE = "<memoryBacking><hugepages/></memoryBacking>"
+NOVA = "<metadata><nova:instance xmlns:nova='http://openstack.org/xmlns/libvirt/nova/1.1'/></metadata>"
+HOSTDEV = "<hostdev mode='subsystem' type='pci'/>"
+MDEV = "<hostdev mode='subsystem' type='mdev'><source><address uuid='m-1'/></source></hostdev>"
+VIRTIOFS = "<filesystem type='mount'><source dir='/srv/share'/><target dir='share'/></filesystem>"
+
+
+def with_xml(element: str, under: str = "domain", **values: Any) -> Any:
+    return guest(xml=domain_xml(extra={under: element}, **values))
+
+
+def with_disk(**values: Any) -> Any:
+    return guest(disks=(disk(**values),))
+
+
+def there(**values: Any) -> Site:
+    """The usual site with an odd c2."""
+    return site(hypervisors={**site().hypervisors, "c2": hypervisor("c2", **values)})
+
+
+def says(**values: Any) -> Site:
+    """The usual site with a c2 that says something odd of the guest."""
+    return site(fits={"c2": {UUID: fit(**values)}})
+
+
+def a_migration(**values: Any) -> Migration:
+    (only,) = plan(request(), site(), lambda: "id-0").guests
+    assert only.migration is not None
+    return replace(only.migration, **values)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One odd thing, the code it must give and the words that name it."""
+
+    code: str
+    words: tuple[str, ...]
+    one: Any = None
+    asked: Any = None
+    where: Any = None
+    values: dict[str, Any] = field(default_factory=dict)
+
+
+IN_DISK = ("web1", "vda", PATH)
+CASES = [
+    # the guest
+    *(
+        Case("WRONG_STATE", ("web1", state, "c1"), guest(state=state))
+        for state in ("paused", "in shutdown", "crashed", "pmsuspended")
+    ),
+    Case("JUST_STARTED", ("web1", "3 s"), guest(uptime_s=3)),
+    Case("TRANSIENT_DOMAIN", ("web1", "c1"), guest(persistent=False)),
+    Case("LIVE_DIFFERS", ("web1", "vcpu: 2 != 4"), guest(live_differs="vcpu: 2 != 4")),
+    Case("MANAGED_SAVE", ("web1", "c1"), guest(managed_save=True, state="shut off")),
+    Case("SNAPSHOTS_UNSUPPORTED", ("web1", "2 snapshot"), guest(snapshots=2)),
+    Case("CHECKPOINTS_UNSUPPORTED", ("web1", "1 checkpoint"), guest(checkpoints=1)),
+    Case("BLOCK_JOB_ACTIVE", ("web1", "vda"), guest(block_jobs=("vda",))),
+    Case("ON_POWEROFF_UNSUPPORTED", ("web1", "'restart'"), guest(xml=domain_xml(on_poweroff="restart"))),
+    Case("MANAGED_ELSEWHERE", ("web1", "Nova"), with_xml(NOVA)),
+    Case("MANAGED_ALLOWED", ("web1", "Nova"), with_xml(NOVA), request(allow_managed=True)),
+    # devices
+    Case("NVRAM_UNSUPPORTED", ("web1", "/nv/web1.fd"), with_xml("<nvram>/nv/web1.fd</nvram>", "os")),
+    Case("TPM_UNSUPPORTED", ("web1", "c1"), with_xml("<tpm model='tpm-crb'/>", "devices")),
+    Case("HOST_DEVICE", ("web1", "pci"), with_xml(HOSTDEV, "devices")),
+    Case("MEDIATED_DEVICE", ("web1", "m-1"), with_xml(MDEV, "devices")),
+    Case("FILESYSTEM_PASSTHROUGH", ("web1", "/srv/share"), with_xml(VIRTIOFS, "devices")),
+    # disks
+    Case("DISK_NOT_A_FILE", (*IN_DISK, "'block'"), with_disk(source_type="block")),
+    Case("DISK_NOT_A_FILE", (*IN_DISK, "c1"), with_disk(regular_file=False)),
+    Case("DISK_MISSING", (*IN_DISK, "c1"), with_disk(exists=False, regular_file=False)),
+    Case("DISK_UNREADABLE", (*IN_DISK, "Input/output error"), with_disk(error="Input/output error")),
+    Case("DISK_SHAREABLE", IN_DISK, with_disk(shareable=True)),
+    Case("DISK_STARTUP_POLICY", (*IN_DISK, "'optional'"), with_disk(startup_policy="optional")),
+    Case("BACKING_CHAIN", (*IN_DISK, "/b/base"), with_disk(backing_path="/b/base")),
+    Case("DATA_FILE", (*IN_DISK, "/b/data"), with_disk(data_file="/b/data")),
+    Case("FORMAT_UNSUPPORTED", (*IN_DISK, "vmdk", "raw and qcow2"), with_disk(format="vmdk", probed_format="vmdk")),
+    Case("FORMAT_UNSUPPORTED", (*IN_DISK, "no format"), with_disk(format="")),
+    Case("FORMAT_MISMATCH", (*IN_DISK, "qcow2"), with_disk(format="raw", probed_format="qcow2")),
+    Case("FORMAT_MISMATCH", (*IN_DISK, "raw"), with_disk(format="qcow2", probed_format="raw")),
+    Case("QCOW2_V2_SNAPSHOTS", (*IN_DISK, "0.10"), with_disk(qcow2_compat="0.10", internal_snapshots=1)),
+    Case("LAYOUT_NO_DIRECTORY", ("web1", "vda in /var/lib"), guest(directory="", directory_entries=())),
+    Case("LAYOUT_SHARED_DIRECTORY", ("web1", DIRECTORY, "db1"), guest(directory_users=("db1",))),
+    Case("LAYOUT_SHARED_DIRECTORY", ("web1", "/var/lib/libvirt/images"), guest(directory="/var/lib/libvirt/images")),
+    *(
+        Case("LAYOUT_ENTRY_UNSUPPORTED", ("web1", f"x ({kind})"), guest(directory_entries=(entry(), entry("x", kind))))
+        for kind in ("symlink", "directory", "other")
+    ),
+    Case("LAYOUT_MEDIUM_ELSEWHERE", ("sda", "/iso/x"), guest(disks=(disk(), config_drive(path="/iso/x")))),
+    Case("STORAGE_SHARED", ("web1", "c1", "c2"), where=says(storage_shared="yes", existing_paths=(DIRECTORY,))),
+    Case("STORAGE_UNKNOWN", ("web1", "c1", "c2"), where=says(storage_shared="unknown")),
+    Case(
+        "RSYNC_NO_ZSTD",
+        ("web1", "c2"),
+        guest(directory_entries=(entry(apparent_bytes=20 * GIB),)),
+        where=there(rsync_zstd=False),
+    ),
+    # size
+    Case("SAME_FLAVOR", ("web1", "20 GiB"), asked=request(vcpus=2, memory_mib=2048, root_gib=20)),
+    Case(
+        "SAME_FLAVOR",
+        ("web1", "m1.own"),
+        asked=request(flavor=Flavor("m1.own", 2, 2048, 20), vcpus=None, memory_mib=None, root_gib=20),
+    ),
+    Case("ROOT_TO_ZERO", (*IN_DISK, "20 GiB"), asked=request(root_gib=0)),
+    Case("DISK_SHRINK", (*IN_DISK, "20 GiB", "10 GiB"), asked=request(root_gib=10)),
+    Case("DISK_SHRINK", (*IN_DISK, "80 GiB", "40 GiB"), with_disk(virtual_bytes=80 * GIB), request(root_gib=40)),
+    Case("NUMA_RESIZE", ("web1", "from 2 vCPUs"), with_xml(NUMA)),
+    Case("PINNED_RESIZE", ("web1", "to 4"), with_xml(PINS)),
+    Case("PINNED_MOVE", ("web1", "c1"), with_xml(PINS), MIGRATE),
+    Case("MAX_MEMORY_RESIZE", ("web1", "4096 MiB"), with_xml("<maxMemory slots='4' unit='MiB'>9999</maxMemory>")),
+    Case("HUGEPAGES_RESIZE", ("web1", "4096 MiB"), with_xml(HUGE)),
+    Case("HUGEPAGES_MOVE", ("web1", "2048 MiB"), with_xml(HUGE), MIGRATE),
+    Case("VCPU_CURRENT_RESIZE", ("web1", "1 of its 2"), guest(xml=domain_xml(vcpu="<vcpu current='1'>2</vcpu>"))),
+    # the place
+    Case("DEST_UNKNOWN", ("web1", "c22", "c1, c2", "Did you mean c2"), values={"destination": "c22"}),
+    Case(
+        "DEST_UNREACHABLE",
+        ("web1", "c3", "timed out"),
+        where=site(unreachable={"c3": "timed out"}),
+        values={"destination": "c3"},
+    ),
+    Case("FACTS_MISSING", ("web1", "c2"), where=site(fits={})),
+    Case("DEST_IS_SOURCE", ("web1", "c1"), values={"destination": "c1"}),
+    Case("DEST_IS_SOURCE", ("web1", "c2", "c1"), where=there(host_uuid="host-uuid-of-c1")),
+    Case("DEST_VCPUS_FULL", ("web1", "c2", "4 vCPUs", "0.5 x 4 - 0 used = 2"), where=there(vcpus_total=0.5)),
+    Case(
+        "DEST_MEMORY_FULL",
+        ("web1", "c2", "4096 MiB", "(4607 - 512 reserved) x 1 - 0 used = 4095"),
+        where=there(memory_mib_total=4607),
+    ),
+    Case("DEST_DISK_FULL", ("web1", "c2", "40 GiB", "39 x 1 - 0 used = 39"), where=there(disk_bytes_total=39 * GIB)),
+    Case("DEST_DISK_FULL", ("web1", "c2", "1.1 GiB", "1 GiB are really free"), where=says(free_bytes=GIB)),
+    Case("DEST_INODES_FULL", ("web1", "c2", "17"), where=says(free_inodes=3)),
+    Case("DEST_MEMORY_LOW", ("web1", "c2", "1000 MiB"), where=there(memory_mib_free=1000)),
+    Case("DEST_PARENT_MISSING", ("web1", "c2", DIRECTORY), where=says(parent_exists=False)),
+    Case("NAME_TAKEN", ("web1", "c2", OTHER_UUID), where=there(domains=(summary("web1", OTHER_UUID),))),
+    Case("NAME_TAKEN", ("web1", "c2", "20261121-aaaa"), where=there(claims=(claim(OTHER_UUID, status="migrating"),))),
+    Case("UUID_TAKEN", ("web1", "c2", UUID, "old1"), where=there(domains=(summary("old1"),))),
+    Case(
+        "LEFTOVER_PATHS", ("web1", "c2", f"{DIRECTORY}_reverted"), where=says(existing_paths=(f"{DIRECTORY}_reverted",))
+    ),
+    Case(
+        "LEFTOVER_PATHS",
+        ("web1", "c1", f"{DIRECTORY}_resize"),
+        where=site(fits={"c1": {UUID: fit(existing_paths=(DIRECTORY, f"{DIRECTORY}_resize"))}, "c2": {UUID: fit()}}),
+    ),
+    Case("DIRECTORY_TAKEN", ("web1", "c2", "db1"), values={"planned": (a_migration(uuid=OTHER_UUID, name="db1"),)}),
+    # what starts there
+    Case("BRIDGE_MISSING", ("web1", "c2", "br0", "52:54:00:00:00:01", "br7"), where=there(bridges=("br7",))),
+    Case(
+        "NETWORK_MISSING",
+        ("web1", "c2", "blue", "default"),
+        guest(xml=domain_xml(interface="<interface type='network'><source network='blue'/></interface>")),
+    ),
+    Case(
+        "INTERFACE_UNSUPPORTED",
+        ("web1", "c2", "direct", "eth0"),
+        guest(xml=domain_xml(interface="<interface type='direct'><source dev='eth0'/></interface>")),
+    ),
+    Case("ARCH_UNSUPPORTED", ("web1", "c2", "x86_64", "aarch64"), where=there(arch="aarch64")),
+    Case("DOMAIN_TYPE_UNSUPPORTED", ("web1", "c2", "kvm"), where=says(domain_type_ok=False, machine_ok=False)),
+    Case("EMULATOR_MISSING", ("web1", "c2", "/usr/bin/qemu"), where=says(emulator_ok=False, machine_ok=False)),
+    Case(
+        "MACHINE_UNSUPPORTED",
+        ("web1", "c2", "pc-q35-7.2", "no such machine"),
+        where=says(machine_ok=False, capabilities_error="no such machine"),
+    ),
+    Case("FIRMWARE_MISSING", ("web1", "c2", "/boot/vmlinuz"), where=says(firmware_missing=("/boot/vmlinuz",))),
+    Case("CPU_INCOMPATIBLE", ("web1", "c2"), where=says(cpu="incompatible")),
+    Case("CPU_NOT_COMPARED", ("web1", "c2", "9.0.0", "unsupported"), where=says(cpu="unsupported")),
+    Case("VCPUS_OVER_MACHINE", ("web1", "c2", "4 vCPUs", "allows 3"), where=says(vcpus_max=3)),
+]
+
+
+def the_move(case: Case) -> Move:
+    one = case.one or guest()
+    where = case.where or site(one)
+    return move(one, case.asked, replace(where, guests={"c1": (one,)}), **case.values)
+
+
+@pytest.mark.parametrize("case", CASES, ids=[f"{case.code}-{number}" for number, case in enumerate(CASES)])
+def test_each_check_finds_its_own_and_nothing_else(case: Case) -> None:
+    findings = run(the_move(case))
+    assert [finding.code for finding in findings] == [case.code]
+    (finding,) = findings
+    for word in case.words:
+        assert word in finding.line()
+    assert finding.subject
+    assert finding.remedy
+    assert finding.severity is CODES[case.code].severity
+
+
+@pytest.mark.parametrize(
+    "good",
+    [
+        pytest.param(move(), id="a plain resize"),
+        pytest.param(move(asked=MIGRATE), id="a plain migrate"),
+        pytest.param(move(guest(state="shut off", uptime_s=None)), id="off"),
+        pytest.param(move(guest(state="blocked")), id="blocked is running"),
+        pytest.param(move(guest(disks=(disk(), config_drive()))), id="a config drive"),
+        pytest.param(move(guest(disks=(disk(), config_drive(source_type="", path="")))), id="an empty drive"),
+        pytest.param(move(with_disk(format="raw", probed_format="raw", qcow2_compat="")), id="raw"),
+        pytest.param(
+            move(with_disk(qcow2_compat="1.1", internal_snapshots=3)), id="qcow2 version 3 grows with snapshots"
+        ),
+        pytest.param(
+            move(with_disk(qcow2_compat="0.10", internal_snapshots=3), MIGRATE), id="version 2 that does not grow"
+        ),
+        pytest.param(move(with_xml(NUMA), MIGRATE), id="NUMA cells move"),
+        pytest.param(
+            move(guest(xml=domain_xml(vcpu="<vcpu current='1'>2</vcpu>")), MIGRATE), id="unplugged vCPUs move"
+        ),
+        pytest.param(move(where=says(free_inodes=0)), id="a file system without an inode count"),
+        pytest.param(move(where=says(vcpus_max=0)), id="no vCPU maximum known"),
+        pytest.param(move(where=says(cpu="identical")), id="the same CPU"),
+        pytest.param(
+            move(where=site(fits={"c1": {UUID: fit(existing_paths=(DIRECTORY,))}, "c2": {UUID: fit()}})),
+            id="the source has the guest's own directory",
+        ),
+        pytest.param(
+            move(guest(xml=domain_xml(domain_type="qemu", arch="riscv64"))),
+            id="emulation of another architecture",
+        ),
+        pytest.param(move(guest(xml=domain_xml(arch="i686"))), id="a 32-bit guest"),
+        pytest.param(move(guest(xml=domain_xml(interface="<interface type='user'/>"))), id="user networking"),
+        pytest.param(
+            move(asked=request(capacity=Capacity(ClaimRule.KILO)), where=there(memory_mib_total=4096)),
+            id="Kilo's rule reserves nothing",
+        ),
+        pytest.param(move(where=there(claims=(claim(OTHER_UUID, status="failed"),))), id="a closed claim of the name"),
+    ],
+)
+def test_nothing_is_found_where_nothing_is_odd(good: Move) -> None:
+    assert run(good) == ()
+
+
+def test_a_shared_source_directory_that_is_also_a_pool_is_said_once() -> None:
+    one = guest(directory="/var/lib/libvirt/images", directory_users=("db1",))
+    assert [finding.code for finding in run(move(one))] == ["LAYOUT_SHARED_DIRECTORY"]
+
+
+def test_a_hostname_is_answered_with_the_inventory_name() -> None:
+    where = there(hostname="node-2.example.org")
+    (finding,) = run(move(where=where, destination="node-2.example.org"))
+    assert "is c2 in the inventory" in finding.message
+
+
+# --- before there is a move --------------------------------------------------------------------------------------
+
+
+def two(
+    c1: HypervisorFacts, c2: HypervisorFacts, c1_guests: tuple[Any, ...] = (), c2_guests: tuple[Any, ...] = ()
+) -> Site:
+    fits: dict[str, dict[str, FitFacts]] = {"c2": {UUID: fit()}}
+    return Site(hypervisors={"c1": c1, "c2": c2}, guests={"c1": c1_guests, "c2": c2_guests}, fits=fits)
+
+
+HERE = hypervisor("c1", domains=(summary(),))
+SITES: list[tuple[str, Site, tuple[str, ...]]] = [
+    (
+        "GUEST_NOT_FOUND",
+        two(hypervisor("c1", domains=(summary("web2"),)), hypervisor("c2")),
+        ("web1", "c1, c2", "web2", "Did you mean"),
+    ),
+    ("GUEST_NOT_FOUND", two(hypervisor("c1"), hypervisor("c2")), ("web1", "No hypervisor has any guest")),
+    ("GUEST_NOT_FOUND", Site(hypervisors={}), ("web1", "'hypervisors' is empty")),
+    (
+        "HYPERVISOR_UNREACHABLE",
+        Site({"c1": hypervisor()}, {"c2": "no route to host"}),
+        ("web1", "c2: no route to host"),
+    ),
+    ("FACTS_MISSING", two(HERE, hypervisor("c2")), ("web1",)),
+    (
+        "GUEST_ON_TWO_HOSTS",
+        two(HERE, hypervisor("c2", domains=(summary(),)), (guest(),), (guest(),)),
+        ("web1", UUID, "c1 and on c2"),
+    ),
+    (
+        "GUEST_ON_TWO_HOSTS",
+        two(HERE, hypervisor("c2", domains=(summary("web1-old"),)), (guest(),)),
+        ("web1", UUID, "c1 and on c2"),
+    ),
+    (
+        "GUEST_ON_TWO_HOSTS",
+        two(HERE, hypervisor("c2"), (guest(),), (guest("web1", OTHER_UUID),)),
+        ("web1", f"{UUID} on c1", f"{OTHER_UUID} on c2"),
+    ),
+    (
+        "GUEST_ON_TWO_HOSTS",
+        two(HERE, replace(HERE, hostname="c2"), (guest(),), (guest(),)),
+        ("web1", "one machine", "host-uuid-of-c1"),
+    ),
+    ("BUSY", two(replace(HERE, locks=(lock(),)), hypervisor("c2"), (guest(),)), ("web1", "root@control", "2026-01-01")),
+    ("BUSY", two(HERE, hypervisor("c2", locks=(lock(),)), (guest(),)), ("web1", "on c2")),
+    (
+        "MIGRATION_OPEN",
+        two(replace(HERE, claims=(claim(role="source", peer="c2", status="migrating"),)), hypervisor("c2"), (guest(),)),
+        ("web1", "20261121-aaaa", "migrating on c1", "c2"),
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("code", "where", "words"), SITES, ids=[f"{one[0]}-{number}" for number, one in enumerate(SITES)]
+)
+def test_whereabouts(code: str, where: Site, words: tuple[str, ...]) -> None:
+    (only,) = plan(request(), where, lambda: "id-0").guests
+    assert [finding.code for finding in only.findings] == [code]
+    assert only.migration is None
+    for word in words:
+        assert word in only.findings[0].line()
+    assert only.findings[0].remedy
+
+
+def test_a_guest_elsewhere_is_not_blocked_by_a_silent_hypervisor() -> None:
+    (only,) = plan(request(), site(unreachable={"c9": "down"}), lambda: "id-0").guests
+    assert only.migration is not None
+
+
+def test_a_long_list_of_names_is_cut() -> None:
+    assert listing([f"g{number}" for number in range(23)]).endswith("g19 and 3 more")
+
+
+# --- the catalogue -----------------------------------------------------------------------------------------------
+
+FOLDER = Path(str(_checks.__path__[0]))
+SOURCES = [
+    *sorted(FOLDER.glob("*.py")),
+    FOLDER.parent / "_migration" / "request.py",
+    FOLDER.parent / "_migration" / "plan.py",
+    FOLDER.parent / "_domain" / "size.py",
+]
+"""Where codes of the planning half are raised."""
+PROVOKED_BY_REQUESTS_AND_PLANS = {
+    "VM_MISSING",
+    "VM_DUPLICATE",
+    "VALUE_INVALID",
+    "FLAVOR_INVALID",
+    "FLAVOR_UNKNOWN",
+    "FLAVOR_PART_UNMAPPED",
+    "SIZE_MISSING",
+    "SIZE_NOT_ALLOWED",
+    "DEST_REQUIRED",
+    "DEST_NOT_ALLOWED",
+    "DEST_SAME_UNSUPPORTED",
+    "ROOT_DISK_UNKNOWN",
+    "NO_DESTINATION",
+}
+"""test_request.py and test_plan.py."""
+
+
+NOT_CODES = {"VERIFY_RESIZE", "GUEST_CHECKS", "DESTINATION_CHECKS"}
+
+
+def codes_in(path: Path) -> set[str]:
+    """Texts that look like codes, except in the catalogue itself."""
+    if path.name == "codes.py":
+        return set()
+    texts = (
+        one.value for one in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(one, ast.Constant)
+    )
+    looks = {text for text in texts if isinstance(text, str) and text.replace("_", "").isupper()}
+    return {text for text in looks if "_" in text or text == "BUSY"} - NOT_CODES
+
+
+def test_every_code_in_the_sources_is_documented_and_the_other_way_round() -> None:
+    used = set().union(*(codes_in(path) for path in SOURCES))
+    assert used == set(CODES)
+
+
+def test_every_code_is_provoked() -> None:
+    provoked = {case.code for case in CASES} | {one[0] for one in SITES}
+    assert provoked | PROVOKED_BY_REQUESTS_AND_PLANS == set(CODES)
+
+
+def test_the_guide_has_words_for_every_code() -> None:
+    for code, doc in CODES.items():
+        assert doc.code == code
+        assert doc.meaning.endswith(".")
+        assert doc.remedy.endswith(".")
+
+
+def test_every_check_of_a_subject_is_in_the_catalogue() -> None:
+    assert len(set(CHECKS)) == len(CHECKS)
+    assert all(check.__doc__ for check in CHECKS)
+
+
+def test_a_finding_is_plain_data() -> None:
+    finding = Finding("A_CODE", "web1", "is odd.", "Make it even.", Severity.WARN)
+    assert finding.as_result()["severity"] == "warn"
+    assert not finding.blocks
+    assert finding.line() == "A_CODE: web1: is odd. Make it even."
