@@ -47,11 +47,21 @@ TEMPLATE = """\
   </devices>
 </domain>
 """
-# All but the first two only save an emulated CPU work: probes, checks and mitigations.
+# Apart from console, panic and quiet they only save an emulated CPU work: probes, checks and mitigations.
 KERNEL_WORDS = (
-    "console=ttyS0 panic=-1 quiet edd=off no5lvl nokaslr mitigations=off tsc=reliable no_timer_check "
-    "lsm= cryptomgr.notests audit=0"
-).split()
+    "console=ttyS0",
+    "panic=-1",
+    "quiet",
+    "edd=off",
+    "no5lvl",
+    "nokaslr",
+    "mitigations=off",
+    "tsc=reliable",
+    "no_timer_check",
+    "lsm=",
+    "cryptomgr.notests",
+    "audit=0",
+)
 DISK = """\
     <disk type='file' device='disk'>
       <driver name='qemu' type='{format}' cache='none'/>

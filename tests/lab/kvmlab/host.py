@@ -75,7 +75,12 @@ class Host:
 
     def leader(self) -> Proc | None:
         """The host's own PID 1, seen from the machine."""
-        return self._proc("leader")
+        known = self._proc("leader")
+        if known is not None:
+            return known
+        # After a reboot inside the host, nspawn goes on with another PID 1.
+        nspawn = self._proc("nspawn")
+        return self._proc("leader") if nspawn is not None and self._find_leader(nspawn) else None
 
     def _root_argument(self) -> str:
         return f"--directory={self.root}"

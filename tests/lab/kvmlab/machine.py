@@ -46,9 +46,7 @@ def install_programs() -> None:
     log = cache_dir() / "apt.log"
     apt_update(log)
     os.environ["DEBIAN_FRONTEND"] = "noninteractive"
-    run_logged(
-        ["apt-get", "install", "--yes", "--no-install-recommends", *missing], log, timeout_s=600
-    )
+    run_logged(["apt-get", "install", "--yes", "--no-install-recommends", *missing], log, timeout_s=600)
 
 
 def apt_update(log: Path) -> None:
