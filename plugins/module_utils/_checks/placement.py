@@ -16,19 +16,12 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding im
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.whereabouts import did_you_mean, listing
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import human_bytes
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import (
-    Resource,
-    ResourceFit,
+    FULL,
     fits,
     is_open,
     needed_bytes,
-    number,
 )
 
-_FULL = {
-    Resource.VCPUS: "DEST_VCPUS_FULL",
-    Resource.MEMORY: "DEST_MEMORY_FULL",
-    Resource.DISK: "DEST_DISK_FULL",
-}
 _INODES = 16
 """Inodes beyond one per file: the directory, the record and journal, and rsync's partial files."""
 
@@ -77,14 +70,7 @@ def capacity(move: Move) -> Iterator[Finding]:
         return
     for one in fits(move.target, move.ask, move.request.capacity, without=move.guest.uuid):
         if not one.fits:
-            yield found(_FULL[one.resource], move.destination, _full(move, one))
-
-
-def _full(move: Move, one: ResourceFit) -> str:
-    return (
-        f"{move.name} asks for {number(one.ask)} {one.resource.value}, {move.destination} has {number(one.free)} "
-        f"by claim ({one.formula()}, rule {one.rule.value})."
-    )
+            yield found(FULL[one.resource], move.destination, one.refusal(move.name, move.destination))
 
 
 def memory_now(move: Move) -> Iterator[Finding]:

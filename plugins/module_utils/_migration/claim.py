@@ -16,14 +16,24 @@ import enum
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import CODES
+from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import human_bytes
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import (
     ClaimFacts,
     DomainSummary,
     HypervisorFacts,
 )
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import GIB, Capacity, ClaimRule
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
+    GIB,
+    Capacity,
+    ClaimRule,
+    Migration,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED
 
+_DISK_DEVICES = ("disk", "lun")
+"""Drives with removable media take no capacity: their images are read-only and small."""
 _CLOSED = frozenset(status.value for status in CLOSED)
 
 COPY_MARGIN_RATIO = 0.05
@@ -39,6 +49,14 @@ class Resource(enum.Enum):
     VCPUS = "vCPUs"
     MEMORY = "MiB of memory"
     DISK = "GiB of disk"
+
+
+FULL = {
+    Resource.VCPUS: "DEST_VCPUS_FULL",
+    Resource.MEMORY: "DEST_MEMORY_FULL",
+    Resource.DISK: "DEST_DISK_FULL",
+}
+"""The code of each resource that is short."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +114,13 @@ class ResourceFit:
     def fits(self) -> bool:
         """Whether the guest may have what it asks for."""
         return self.ask <= self.free
+
+    def refusal(self, guest: str, hypervisor: str) -> str:
+        """What is short, with the numbers."""
+        return (
+            f"{guest} asks for {number(self.ask)} {self.resource.value}, {hypervisor} has {number(self.free)} "
+            f"by claim ({self.formula()}, rule {self.rule.value})."
+        )
 
     def formula(self) -> str:
         """How free was counted, for an operator: C((32168 - 512) x 1 - 8192 used = 23464)."""
@@ -180,6 +205,32 @@ def needed_bytes(to_copy: Iterable[int]) -> int:
     """
     allocated = sum(to_copy)
     return allocated + max(COPY_MARGIN_BYTES, int(allocated * COPY_MARGIN_RATIO))
+
+
+def shortage(hypervisor: HypervisorFacts, migration: Migration) -> Refused | None:
+    """Why *migration* no longer fits on its destination, None when it does: asked once more when it is claimed.
+
+    A migration that holds its claim there already keeps it, whatever has been claimed or copied since.
+    """
+    if any(claim.migration == migration.id and is_open(claim) for claim in hypervisor.claims):
+        return None
+    disks = sum(disk.new_bytes for disk in migration.disks if disk.device in _DISK_DEVICES)
+    ask = Amount(migration.new.vcpus, migration.new.memory_mib, disks)
+    for one in fits(hypervisor, ask, migration.capacity, without=migration.uuid):
+        if not one.fits:
+            return _refused(FULL[one.resource], migration, one.refusal(migration.name, migration.destination))
+    needed = needed_bytes([migration.bytes_to_copy])
+    if needed > hypervisor.disk_bytes_free:
+        message = (
+            f"the copy of {migration.name} needs {human_bytes(needed)} with its margin, and "
+            f"{human_bytes(hypervisor.disk_bytes_free)} are really free."
+        )
+        return _refused(FULL[Resource.DISK], migration, message)
+    return None
+
+
+def _refused(code: str, migration: Migration, message: str) -> Refused:
+    return Refused(code, migration.destination, message, CODES[code].remedy)
 
 
 def number(value: float) -> str:

@@ -16,15 +16,25 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim i
     free,
     free_memory_mib,
     needed_bytes,
+    shortage,
     usage,
 )
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import GIB, Capacity, ClaimRule
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import HypervisorFacts
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
+    GIB,
+    Capacity,
+    ClaimRule,
+    Migration,
+)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan
 from ansible_collections.kvmops.mobility.tests.unit.builders import (
     OTHER_UUID,
     THIRD_UUID,
     UUID,
     claim,
     hypervisor,
+    request,
+    site,
     summary,
 )
 
@@ -109,6 +119,40 @@ def test_fits_counts_in_the_units_operators_use() -> None:
 def test_needed_bytes_has_a_margin() -> None:
     assert needed_bytes([]) == COPY_MARGIN_BYTES
     assert needed_bytes([100 * GIB]) == 105 * GIB
+
+
+def a_migration() -> Migration:
+    (only,) = plan(request(), site(), lambda: "id-1").guests
+    assert only.migration is not None
+    return only.migration
+
+
+@pytest.mark.parametrize(
+    ("facts", "code", "words"),
+    [
+        (hypervisor("c2", memory_mib_total=4607), "DEST_MEMORY_FULL", ("web1", "4096 MiB", "4095")),
+        (hypervisor("c2", vcpus_total=0), "DEST_VCPUS_FULL", ("web1", "4 vCPUs")),
+        (hypervisor("c2", disk_bytes_total=39 * GIB), "DEST_DISK_FULL", ("web1", "40 GiB", "39")),
+        (hypervisor("c2", disk_bytes_free=GIB), "DEST_DISK_FULL", ("web1", "1.1 GiB", "1 GiB are really free")),
+    ],
+)
+def test_shortage_when_the_claim_is_made(facts: HypervisorFacts, code: str, words: tuple[str, ...]) -> None:
+    short = shortage(facts, a_migration())
+    assert short is not None
+    assert (short.code, short.subject) == (code, "c2")
+    assert all(word in short.message for word in words)
+    assert short.remedy
+
+
+def test_no_shortage() -> None:
+    assert shortage(hypervisor("c2"), a_migration()) is None
+
+
+def test_a_claim_that_is_held_is_kept() -> None:
+    full = hypervisor(
+        "c2", memory_mib_total=0, disk_bytes_free=0, claims=(claim(migration="id-1", status="migrating"),)
+    )
+    assert shortage(full, a_migration()) is None
 
 
 AMOUNTS = st.builds(
