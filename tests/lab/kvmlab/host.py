@@ -130,10 +130,21 @@ class Host:
 
     # -- making it
 
+    def _made_of(self) -> Image | None:
+        """The image it was made with; it keeps that, and its guests, until `down`."""
+        if not self._prepared.exists():
+            return None
+        image = Image(self._prepared.read_text())
+        if image.root.is_dir():
+            return image
+        self._prepared.unlink()
+        return None
+
     def mount(self, image: Image) -> bool:
         """Mount what it is made of; True when it is a new host that has to be prepared."""
-        if not self._prepared.exists() or self._prepared.read_text() != image.key:
-            # Half made, or made of something else: nothing of it can be trusted.
+        image = self._made_of() or image
+        if not self._prepared.exists():
+            # Half made: nothing of it can be trusted.
             self.remove()
         self.directory.mkdir(parents=True, exist_ok=True)
         self.storage.ensure()

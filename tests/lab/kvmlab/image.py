@@ -17,6 +17,7 @@ from pathlib import Path
 
 from .config import LabError, cache_dir
 from .machine import Mirror, find_mirror
+from .mounts import unmount_below
 from .run import run, run_logged, say
 
 SUITE = "trixie"
@@ -115,7 +116,10 @@ def ensure_image() -> Image:
 
 def _build(image: Image) -> None:
     work = image.directory.with_suffix(".part")
-    shutil.rmtree(work, ignore_errors=True)
+    if work.exists():
+        # A build that was killed may have left the machine's /proc and /dev mounted below.
+        unmount_below(work)
+        shutil.rmtree(work)
     work.mkdir(parents=True)
     log = cache_dir() / "image.log"
     log.unlink(missing_ok=True)

@@ -47,7 +47,8 @@ def run(
 
 def run_logged(argv: Sequence[str | Path], log: Path, *, timeout_s: float) -> None:
     """Run a long, chatty program with its output in a file; the end of it is shown on failure."""
-    words = [str(word) for word in argv]
+    # If this program is killed, the long one must not go on working where the next run starts.
+    words = ["setpriv", "--pdeathsig", "TERM", *(str(word) for word in argv)]
     with log.open("ab") as output:
         try:
             code = subprocess.run(
@@ -59,10 +60,10 @@ def run_logged(argv: Sequence[str | Path], log: Path, *, timeout_s: float) -> No
                 check=False,
             ).returncode
         except subprocess.TimeoutExpired as error:
-            raise LabError(f"{words[0]} had not ended after {timeout_s:g} s, see {log}") from error
+            raise LabError(f"{words[3]} had not ended after {timeout_s:g} s, see {log}") from error
     if code != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
-        raise LabError(f"{words[0]} failed with {code}; {log} ends with:\n{tail}")
+        raise LabError(f"{words[3]} failed with {code}; {log} ends with:\n{tail}")
 
 
 def wait_for(
