@@ -33,6 +33,7 @@ from .run import run, wait_for
 from .storage import Storage
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+NSPAWN_RUN = Path("/run/systemd/nspawn")
 MACHINE_IDS = uuid.UUID("6b766d6c-6162-5000-8000-000000000000")
 
 
@@ -292,8 +293,14 @@ class Host:
                 observe(pid).kill()
             nspawn.kill()
         self._state_file.unlink(missing_ok=True)
-        # nspawn leaves its propagation directory behind when it is killed
-        shutil.rmtree(Path("/run/systemd/nspawn/propagate") / self.name, ignore_errors=True)
+        self._clean_after_nspawn()
+
+    def _clean_after_nspawn(self) -> None:
+        """Remove what nspawn leaves in /run when it is killed: a lock and a directory."""
+        shutil.rmtree(NSPAWN_RUN / "propagate" / self.name, ignore_errors=True)
+        if self.root.is_dir():
+            root = self.root.stat()
+            (NSPAWN_RUN / f"locks/inode-{root.st_dev}:{root.st_ino}").unlink(missing_ok=True)
 
     def remove(self) -> None:
         """End it and take away everything of it."""
