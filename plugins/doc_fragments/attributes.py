@@ -36,6 +36,18 @@ attributes:
     support: full
 """
 
+    ACTING = r"""
+options: {}
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: partial
+    details: It acts whenever it is called, and a second call does no harm.
+"""
+
     INFO = r"""
 options: {}
 attributes:

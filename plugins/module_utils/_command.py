@@ -47,7 +47,9 @@ def run(argv: Sequence[str], *, timeout_s: float, accept: Sequence[int] = (0,)) 
             timeout=timeout_s,
         )
     except FileNotFoundError:
-        raise CommandFailed("COMMAND_MISSING", argv[0], "is not installed here.", "Install it on this hypervisor.") from None
+        raise CommandFailed(
+            "COMMAND_MISSING", argv[0], "is not installed here.", "Install it on this hypervisor."
+        ) from None
     except subprocess.TimeoutExpired:
         raise TimedOut(
             "COMMAND_TIMED_OUT",

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding, Severity
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.runtime_codes import RUNTIME
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ _GUEST = (
     ),
     _block(
         "MANAGED_ELSEWHERE",
-        "Another manager (Nova, oVirt, KubeVirt, Pacemaker) owns the guest.",
+        "Another manager (Nova, oVirt, KubeVirt, OpenNebula) owns the guest.",
         "Use that manager; or, if it no longer manages the guest, allow it with -e allow_managed=true.",
     ),
     _warn(
@@ -438,6 +439,17 @@ _HOST = (
 )
 
 CODES: Mapping[str, CodeDoc] = {
-    doc.code: doc for doc in (*_REQUEST, *_WHEREABOUTS, *_GUEST, *_DEVICES, *_DISKS, *_SIZE, *_PLACEMENT, *_HOST)
+    doc.code: doc
+    for doc in (
+        *_REQUEST,
+        *_WHEREABOUTS,
+        *_GUEST,
+        *_DEVICES,
+        *_DISKS,
+        *_SIZE,
+        *_PLACEMENT,
+        *_HOST,
+        *(_block(*one) for one in RUNTIME),
+    )
 }
 """By code, in the order of the guide's page."""

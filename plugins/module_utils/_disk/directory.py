@@ -50,7 +50,10 @@ def owner(directory: str) -> dict[str, int]:
 
 
 def holders(paths: Iterable[str], processes: str = "/proc") -> tuple[str, ...]:
-    """Processes ('pid name') that have one of *paths* open, by device and inode, so that a renamed file is still found."""
+    """Processes ('pid name') that have one of *paths* open.
+
+    They are found by device and inode, so that a file renamed meanwhile is still found.
+    """
     wanted = _identities(paths)
     if not wanted:
         return ()
@@ -116,7 +119,10 @@ def rename(origin: str, target: str) -> None:
 
 
 def remove(path: str) -> bool:
-    """Remove a directory and what is in it; whether it was there. Raises MobilityError(REMOVAL_FAILED) when some of it stays."""
+    """Remove a directory and what is in it; whether it was there.
+
+    Raises MobilityError(REMOVAL_FAILED) when some of it stays.
+    """
     if not os.path.lexists(path):
         return False
     problems: list[str] = []

@@ -79,7 +79,10 @@ def looks_like(path: str) -> str:
 
 
 def grow(path: str, image_format: str, new_bytes: int) -> None:
-    """Grow the virtual size to *new_bytes*; qemu-img itself refuses an image in use (lock) and, without --shrink, a shrink."""
+    """Grow the virtual size to *new_bytes*.
+
+    qemu-img itself refuses an image in use (by its lock) and, without --shrink, a shrink.
+    """
     run(("qemu-img", "resize", "-f", image_format, path, str(new_bytes)), timeout_s=_QUICK_S)
 
 

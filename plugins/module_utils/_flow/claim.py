@@ -23,8 +23,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit impor
     verify_only,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import claim as capacity
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import lock, record
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import shortage
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
@@ -32,9 +32,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._survey import hyp
 
 
 def plan(context: Context) -> Plan:
-    """Take or release this hypervisor's part of a claim, as the module's I(state) says."""
-    if context.params["state"] == "absent":
-        return _plan_release(context)
+    """What this hypervisor's part of the claim needs; for a confirm or revert that is only the lock."""
     if context.phase is not Phase.MOVE:
         return Plan(effects=_lock(context, context.record().migration))
     migration = Migration.from_result(context.params["record"])
@@ -42,18 +40,6 @@ def plan(context: Context) -> Plan:
     if context.params["role"] == "source":
         return _plan_source(context, migration)
     return _plan_destination(context, migration)
-
-
-def _plan_release(context: Context) -> Plan:
-    uuid = context.record().migration.uuid
-    holder = lock.held(context.store, uuid)
-    if holder is None or holder.migration != context.params["migration"]:
-        return Plan()
-
-    def release() -> None:
-        lock.release(context.store, uuid, context.params["migration"])
-
-    return Plan((Effect("unlock", f"release the lock of {uuid}", release),))
 
 
 def _hold_host_lock(context: Context) -> None:
@@ -131,7 +117,9 @@ def _plan_source(context: Context, migration: Migration) -> Plan:
         return {"definition_digests": {record.OLD_DEFINITION: sha256(old), record.NEW_DEFINITION: sha256(new)}}
 
     keeping = Effect("definitions", "keep the old and the new definition in the record", keep)
-    return Plan((*_lock(context, migration), *_record(context, migration), keeping))
+    where = str(record.definitions_directory(context.store, migration.id))
+    effects = (*_lock(context, migration), *_record(context, migration), keeping)
+    return Plan(effects, result={"definitions_directory": where})
 
 
 def sha256(text: str) -> str:
@@ -150,10 +138,8 @@ def _plan_destination(context: Context, migration: Migration) -> Plan:
 
 def _check_capacity(context: Context, migration: Migration) -> None:
     """Once more under the host's lock: another controller may have claimed since the plan was made."""
-    facts = hypervisors.survey(
-        context.hypervisor, context.store, str(Path(migration.directory).parent), context.clock
-    )
-    short = capacity.shortage(facts, migration)
+    facts = hypervisors.survey(context.hypervisor, context.store, str(Path(migration.directory).parent), context.clock)
+    short = shortage(facts, migration)
     if short is not None:
         raise short
 

@@ -39,7 +39,10 @@ class Inside:
 
 
 def plan(context: Context) -> Plan:
-    """No effects: the evidence is the result. Raises Refused when there is none, MobilityError when it speaks against."""
+    """No effects: the evidence is the result.
+
+    Raises Refused when there is none, MobilityError when it speaks against the guest.
+    """
     migration = context.record().migration
     domain = context.hypervisor.domain(migration.uuid)
     state = domain.state()
@@ -102,7 +105,7 @@ def _ask_agent(domain: Domain, migration: Migration) -> tuple[Inside | None, str
 
 
 def _read_number(domain: Domain, path: str, pattern: str) -> int | None:
-    """A number from a file of the guest; None where the agent may not open files (a common policy) or has no such file."""
+    """A number from a file of the guest; None where it has no such file, or its agent may not open files (often so)."""
     try:
         handle = domain.agent("guest-file-open", _AGENT_S, path=path, mode="r")
     except MobilityError:

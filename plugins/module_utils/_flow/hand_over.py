@@ -77,9 +77,7 @@ def _stop(context: Context, domain: Domain, migration: Migration) -> tuple[Effec
             "stop_requests": stopped.requests,
         }
 
-    return (
-        Effect("stop", f"shut {domain.name} down", stop, undo={"kind": "start", "uuid": domain.uuid}),
-    )
+    return (Effect("stop", f"shut {domain.name} down", stop, undo={"kind": "start", "uuid": domain.uuid}),)
 
 
 def _fence(context: Context, domain: Domain, migration: Migration, parked: str) -> Effect:

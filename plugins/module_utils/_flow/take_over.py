@@ -165,6 +165,7 @@ def _run(context: Context, migration: Migration) -> tuple[Effect, ...]:
         context.hypervisor.domain(migration.uuid).set_autostart(True)
 
     effects = []
+    undo: dict[str, Any]
     if migration.was_running:
         undo = {"kind": "destroy", "uuid": migration.uuid}
         effects.append(Effect("start", f"start {migration.name}", start, undo=undo))

@@ -72,7 +72,8 @@ def _quietly(call: Callable[[], object]) -> None:
 def translated(subject: str, attempted: str, call: Callable[[], _T]) -> _T:
     """The result of *call*; libvirt's error as ours, by its code and never by its text.
 
-    Raises NotFound(DOMAIN_NOT_FOUND), Lost(LIBVIRT_UNAVAILABLE) or MobilityError(LIBVIRT_FAILED); each says what was attempted.
+    Raises NotFound(DOMAIN_NOT_FOUND), Lost(LIBVIRT_UNAVAILABLE) or MobilityError(LIBVIRT_FAILED); each says what was
+    attempted.
     """
     try:
         return call()
@@ -84,7 +85,9 @@ def _translate(error: Any, subject: str, attempted: str) -> MobilityError:
     code = cast(int, error.get_error_code())
     words = error.get_error_message()
     if code == libvirt.VIR_ERR_NO_DOMAIN:
-        return NotFound("DOMAIN_NOT_FOUND", subject, "no such domain on this hypervisor.", "See kvmops.mobility.status.")
+        return NotFound(
+            "DOMAIN_NOT_FOUND", subject, "no such domain on this hypervisor.", "See kvmops.mobility.status."
+        )
     if code in (libvirt.VIR_ERR_RPC, libvirt.VIR_ERR_SYSTEM_ERROR, libvirt.VIR_ERR_NO_CONNECT):
         return Lost(
             "LIBVIRT_UNAVAILABLE",

@@ -115,7 +115,10 @@ class Domain:
         self._do("set its clock", lambda: self._handle.setTime({"seconds": seconds, "nseconds": 0}, 0))
 
     def agent(self, command: str, timeout_s: int, **arguments: Any) -> Any:
-        """What the guest agent returns to *command*. Raises MobilityError(LIBVIRT_FAILED) when it does not answer in time."""
+        """What the guest agent returns to *command*.
+
+        Raises MobilityError(LIBVIRT_FAILED) when it does not answer in time.
+        """
         request = json.dumps({"execute": command, "arguments": arguments} if arguments else {"execute": command})
         answer = self._do(
             f"ask its agent ({command})", lambda: libvirt_qemu.qemuAgentCommand(self._handle, request, timeout_s, 0)

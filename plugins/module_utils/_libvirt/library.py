@@ -11,13 +11,13 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
-LIBVIRT_IMP_ERR: str | None
-libvirt: Any
-libvirt_qemu: Any
+__all__ = ("LIBVIRT_IMP_ERR", "libvirt", "libvirt_qemu")
+
+LIBVIRT_IMP_ERR: str | None = None
+libvirt: Any = None
+libvirt_qemu: Any = None
 try:
-    import libvirt  # type: ignore[no-redef]
-    import libvirt_qemu  # type: ignore[no-redef]
+    import libvirt
+    import libvirt_qemu
 except ImportError:
     LIBVIRT_IMP_ERR = traceback.format_exc()
-else:
-    LIBVIRT_IMP_ERR = None

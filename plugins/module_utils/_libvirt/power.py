@@ -92,9 +92,9 @@ class Stopper:
         raise TimedOut(
             "GUEST_DID_NOT_STOP",
             self._domain.name,
-            f"was asked {requests} times to shut down and is still {self._domain.state()} after {policy.timeout_s:g} s.",
-            "Shut it down from inside and run this again, or allow more time (stop_timeout_s), "
-            "or pull the plug with stop_on_timeout=force.",
+            f"was asked {requests} times to shut down, is {self._domain.state()} still after {policy.timeout_s:g} s.",
+            "Shut it down from inside and run this again, or allow it more time (timeout_s), "
+            "or let the plug be pulled (on_timeout: force).",
         )
 
     def wait_released(self, holders: Callable[[], Sequence[str]]) -> None:

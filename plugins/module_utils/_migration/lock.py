@@ -65,7 +65,9 @@ def take(store: Store, lock: Lock) -> None:
 
 def busy(uuid: str, holder: Lock | None) -> Refused:
     """The refusal that names the holder."""
-    who = "another migration" if holder is None else f"migration {holder.migration} of {holder.owner} ({holder.command})"
+    who = (
+        "another migration" if holder is None else f"migration {holder.migration} of {holder.owner} ({holder.command})"
+    )
     return Refused(
         "BUSY",
         uuid,

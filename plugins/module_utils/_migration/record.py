@@ -43,7 +43,7 @@ class Record:
 
 
 def write(store: Store, record: Record) -> None:
-    """Write the record. A second write with the same contents is no change; with others it is refused (RECORD_DIFFERS)."""
+    """Write the record. A second write of the same is no change, of another is refused (RECORD_DIFFERS)."""
     path = store.migration(record.migration.id) / "record.json"
     there = store.read_json(path)
     if there is None:

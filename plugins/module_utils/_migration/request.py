@@ -64,7 +64,7 @@ def parse_request(raw: Mapping[str, Any]) -> Request:
         root_gib=_optional_whole(given, "root_gib", 0),
         destination=_destination(operation, given, ", ".join(guests)),
         root_disk=_optional_text(given, "root_disk"),
-        allow_managed=_flag("allow_managed", given.get("allow_managed", False)),
+        allow_managed=parse_flag("allow_managed", given.get("allow_managed", False)),
         capacity=_capacity(given.get("capacity", {})),
         stop=_stop(given.get("stop", {})),
     )
@@ -217,7 +217,8 @@ def _ratio(variable: str, value: Any) -> float:
     return float(text)
 
 
-def _flag(variable: str, value: Any) -> bool:
+def parse_flag(variable: str, value: Any) -> bool:
+    """A truth value as YAML or a command line gives it. Raises Refused(VALUE_INVALID) naming *variable*."""
     if isinstance(value, bool):
         return value
     text = str(value).strip().lower()

@@ -87,7 +87,7 @@ def _vcpus_max(hypervisor: Hypervisor, definition: GuestDefinition) -> int:
 
 
 def _compare_cpu(hypervisor: Hypervisor, definition: GuestDefinition, xml: str) -> str:
-    """A CPU that is whatever the host has (host-passthrough, maximum) fits by definition; host-model is expanded there."""
+    """A CPU that is whatever the host has (host-passthrough, maximum) fits; host-model is expanded there."""
     cpu = ET.fromstring(xml).find("cpu")
     if cpu is None or cpu.get("mode", "custom") != "custom" or cpu.find("model") is None:
         return "identical"

@@ -1,0 +1,30 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The controller's side of M(kvmops.mobility.migration_request)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import parse_options
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Operation
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.request import parse_request
+from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import ControllerAction
+
+
+class ActionModule(ControllerAction):
+    """Validates what the operator typed before any hypervisor is asked anything."""
+
+    def work(self, arguments: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The request as it was typed, found to be good, and what of it the plays need."""
+        request = parse_request(arguments)
+        options = parse_options(request.operation, arguments)
+        return {
+            "changed": False,
+            "request": dict(arguments),
+            "options": options,
+            "guests": list(request.guests),
+            "moves": request.operation in (Operation.RESIZE, Operation.MIGRATE),
+        }

@@ -1,0 +1,166 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plans a confirm or revert: finds the migration in the records, and whether its state allows it. Pure.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import found
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Phase
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration, Operation, Request
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import GuestPlan, Outcome, Plan, PlanStep
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.request import parse_flag
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED, LEGAL, Status, derive
+
+DONE = {Phase.CONFIRM: Status.CONFIRMED, Phase.REVERT: Status.REVERTED}
+
+
+def parse_options(operation: Operation, raw: Mapping[str, Any]) -> dict[str, Any]:
+    """What a confirm or revert is told beside the guest: probe, force, data.
+
+    Raises Refused: DATA_REQUIRED, DATA_UNSUPPORTED, VALUE_INVALID.
+    """
+    if operation is Operation.REVERT:
+        return {"data": _data(str(raw.get("data") or ""), str(raw.get("vm")))}
+    if operation is not Operation.CONFIRM:
+        return {}
+    options = {"force": parse_flag("force", raw.get("force") or False)}
+    return {**options, "probe": str(raw["probe"])} if raw.get("probe") else options
+
+
+def _data(value: str, guest: str) -> str:
+    if value == "discard":
+        return value
+    if value == "copy_back":
+        raise Refused(
+            "DATA_UNSUPPORTED",
+            guest,
+            "data=copy_back, which keeps what the guest wrote since the move, cannot be done yet.",
+            "Save that from inside the guest first, then revert with data=discard.",
+        )
+    raise Refused(
+        "DATA_REQUIRED",
+        guest,
+        "a revert must be told what happens to what the guest wrote since the move, "
+        + (f"and data={value} is not known." if value else "and data was not given."),
+        "Give -e data=discard to go back to the disks as they were when the move began.",
+    )
+
+
+@dataclass(frozen=True)
+class Known:
+    """One migration as both hypervisors' records and journals show it."""
+
+    migration: Migration
+    at: float
+    """Unix time of the claim, seconds, by the hypervisor that told of it."""
+    source: tuple[Entry, ...]
+    destination: tuple[Entry, ...]
+    told_by: frozenset[str]
+    """The roles whose hypervisor answered with a record: source, destination or both."""
+    holder: Mapping[str, Any] | None
+    """Who has the guest locked, on either hypervisor."""
+
+    @property
+    def status(self) -> Status:
+        """What the journals prove."""
+        return derive(self.source, self.destination)
+
+
+def known_migrations(answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[Known, ...]:
+    """The migrations of all hypervisors, newest first; *answers* are migration_info's, by inventory name."""
+    by_id: dict[str, list[Mapping[str, Any]]] = {}
+    for migrations in answers.values():
+        for one in migrations:
+            by_id.setdefault(one["id"], []).append(one)
+    return tuple(sorted((_merge(parts) for parts in by_id.values()), key=lambda one: one.at, reverse=True))
+
+
+def _merge(parts: Sequence[Mapping[str, Any]]) -> Known:
+    journals = {one["role"]: tuple(Entry.from_result(entry) for entry in one["journal"]) for one in parts}
+    migration_id = parts[0]["id"]
+    holders = [one["lock"] for one in parts if one["lock"] and one["lock"]["migration"] == migration_id]
+    return Known(
+        migration=Migration.from_result(parts[0]["record"]["migration"]),
+        at=min(float(one["record"]["at"]) for one in parts),
+        source=journals.get("source", ()),
+        destination=journals.get("destination", ()),
+        told_by=frozenset(journals),
+        holder=holders[0] if holders else None,
+    )
+
+
+def plan(request: Request, phase: Phase, known: Sequence[Known], unreachable: Mapping[str, str]) -> Plan:
+    """What a confirm or revert does for each guest of *request*."""
+    return Plan(tuple(_plan_guest(subject, phase, known, unreachable) for subject in request.guests))
+
+
+def _plan_guest(subject: str, phase: Phase, known: Sequence[Known], unreachable: Mapping[str, str]) -> GuestPlan:
+    mine = [one for one in known if subject in (one.migration.name, one.migration.uuid)]
+    current = next((one for one in mine if one.status not in CLOSED), mine[0] if mine else None)
+    if current is None:
+        return _refused(subject, _nothing(subject, phase, known, unreachable))
+    if current.status is DONE[phase]:
+        note = f"{subject}: migration {current.migration.id} is {current.status.value} already. Nothing was changed."
+        return GuestPlan(subject, Outcome.ALREADY, note=note)
+    finding = _obstacle(subject, phase, current, unreachable)
+    if finding is not None:
+        return _refused(subject, finding)
+    return GuestPlan(subject, Outcome.PLANNED, current.migration, (), _steps(phase, current.migration))
+
+
+def _refused(subject: str, finding: Finding) -> GuestPlan:
+    return GuestPlan(subject, Outcome.REFUSED, findings=(finding,))
+
+
+def _nothing(subject: str, phase: Phase, known: Sequence[Known], unreachable: Mapping[str, str]) -> Finding:
+    waiting = sorted({one.migration.name for one in known if one.status is Status.FINISHED})
+    message = f"no hypervisor that answered knows of a migration of {subject} to {phase.value}"
+    message += f"; these wait for it: {', '.join(waiting)}." if waiting else "."
+    if unreachable:
+        message += f" No answer from: {', '.join(sorted(unreachable))}."
+    return found("MIGRATION_NOT_FOUND", subject, message)
+
+
+def _obstacle(subject: str, phase: Phase, current: Known, unreachable: Mapping[str, str]) -> Finding | None:
+    migration = current.migration
+    for host in (migration.source, migration.destination):
+        if host in unreachable:
+            message = (
+                f"{phase.value} of {subject} needs both hypervisors, and {host} did not answer: {unreachable[host]}."
+            )
+            return found("HYPERVISOR_UNREACHABLE", host, message)
+    if current.told_by != {"source", "destination"}:
+        missing = "source" if "source" not in current.told_by else "destination"
+        host = migration.source if missing == "source" else migration.destination
+        message = f"{host} has no record of migration {migration.id} of {subject}, and it is its {missing}."
+        return found("RECORD_LOST", subject, message)
+    if current.status not in LEGAL[phase]:
+        allowed = " or ".join(sorted(one.value for one in LEGAL[phase] - {DONE[phase]}))
+        message = f"{subject} is {current.status.value}; {phase.value} needs it to be {allowed}."
+        return found("ILLEGAL_MOVE", subject, message)
+    return None
+
+
+def _steps(phase: Phase, migration: Migration) -> tuple[PlanStep, ...]:
+    source, destination = migration.source, migration.destination
+    if phase is Phase.CONFIRM:
+        return (
+            PlanStep(destination, "evidence: ask the guest whether it lives at its new size"),
+            PlanStep(source, f"discard: undefine {migration.name} there, remove {migration.parked}"),
+        )
+    started = ", start it" if migration.was_running else ""
+    return (
+        PlanStep(destination, f"hand over: stop the guest, park {migration.directory} as {migration.reverted}"),
+        PlanStep(source, f"take over: {migration.parked} gets its name back{started}"),
+        PlanStep(destination, f"discard: undefine {migration.name} there, remove {migration.reverted}"),
+    )

@@ -1,0 +1,204 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The receipt: what an operator reads, and a program gets, when a migration's step is over. Pure.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import human_bytes
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import commands
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import NOVA_STATUS, Status, derive
+
+
+@dataclass(frozen=True)
+class StepLine:
+    """One step of the receipt."""
+
+    step: str
+    hypervisor: str
+    seconds: float | None
+    """None when it did not end."""
+    did: str
+
+
+@dataclass(frozen=True)
+class Outage:
+    """How long the guest was away, seconds: total = guest_stop + ours + guest_start."""
+
+    total: float
+    guest_stop: float
+    """From the first shutdown request to off: the guest's own."""
+    ours: float
+    guest_start: float
+    """From libvirt's start to libvirt's running."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What happened in one phase of a migration."""
+
+    migration: Migration
+    phase: Phase
+    status: Status
+    steps: tuple[StepLine, ...]
+    outage: Outage | None
+    """None for a guest that was off, or did not get that far."""
+    bytes_sent: int
+    where: str
+    """Inventory name of the hypervisor that has the guest."""
+    kept: tuple[str, ...]
+    next_commands: tuple[str, ...]
+    error: str
+
+    def as_result(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {
+            **asdict(self),
+            "migration": self.migration.as_result(),
+            "phase": self.phase.value,
+            "status": self.status.value,
+            "nova_status": NOVA_STATUS.get(self.status, self.status.value),
+            "lines": self.lines(),
+        }
+
+    def lines(self) -> list[str]:
+        """For the operator's eyes."""
+        name = self.migration.name
+        shown = NOVA_STATUS.get(self.status, self.status.value)
+        lines = [f"{name}: {shown} (migration {self.migration.id})"]
+        if self.error:
+            lines.append(f"  failed           {self.error}")
+        lines += [f"  the guest is on  {self.where}", f"  size             {_size(self.migration, self.where)}"]
+        lines += _step_table(self.steps)
+        if self.outage is not None:
+            lines.append(f"  outage           {_outage(self.outage)}")
+        if self.bytes_sent:
+            lines.append(f"  copied           {human_bytes(self.bytes_sent)} on the wire")
+        lines += [f"  kept             {one}" for one in self.kept]
+        return lines + [f"  next             {one}" for one in self.next_commands]
+
+
+def _size(migration: Migration, where: str) -> str:
+    size = migration.new if where == migration.destination else migration.old
+    return f"{size.vcpus} vCPUs, {size.memory_mib} MiB, root {human_bytes(size.root_bytes)}"
+
+
+def _outage(outage: Outage) -> str:
+    parts = (
+        f"guest stop {outage.guest_stop:.1f} s",
+        f"ours {outage.ours:.1f} s",
+        f"guest start {outage.guest_start:.1f} s",
+    )
+    return f"{outage.total:.1f} s ({' + '.join(parts)})"
+
+
+def _step_table(steps: Sequence[StepLine]) -> list[str]:
+    width = max((len(one.hypervisor) for one in steps), default=0)
+    lines = []
+    for number, one in enumerate(steps, 1):
+        took = f"{one.seconds:7.1f} s" if one.seconds is not None else "  not ended"
+        lines.append(f"    {number:>2}  {one.step:<10} {one.hypervisor:<{width}} {took}  {one.did}")
+    return lines
+
+
+def build(
+    migration: Migration,
+    phase: Phase,
+    source: Sequence[Entry],
+    destination: Sequence[Entry],
+    clock_offset_s: float = 0.0,
+    error: str = "",
+) -> Receipt:
+    """The receipt of *phase*; *clock_offset_s* is the destination's clock minus the source's."""
+    status = derive(source, destination)
+    where = _where(migration, status)
+    return Receipt(
+        migration=migration,
+        phase=phase,
+        status=status,
+        steps=_steps(migration, phase, source, destination),
+        outage=_measure(phase, source, destination, clock_offset_s),
+        bytes_sent=int(_result(source, phase, Step.COPY).get("bytes_sent", 0)),
+        where=where,
+        kept=_kept(migration, status),
+        next_commands=_next(migration, status),
+        error=error,
+    )
+
+
+def _where(migration: Migration, status: Status) -> str:
+    """Only a move that was taken over, and not taken back, has the guest on the destination."""
+    there = (Status.FINISHED, Status.CONFIRMING, Status.CONFIRMED)
+    return migration.destination if status in there else migration.source
+
+
+def _kept(migration: Migration, status: Status) -> tuple[str, ...]:
+    if status is Status.FINISHED:
+        return (f"{migration.source}:{migration.parked} and its definition, until confirm or revert",)
+    if status is Status.ERROR:
+        return (f"everything there was on {migration.source} and {migration.destination}; nothing was removed",)
+    return ()
+
+
+def _next(migration: Migration, status: Status) -> tuple[str, ...]:
+    if status is Status.FINISHED:
+        return commands(migration)
+    return ("ansible-playbook kvmops.mobility.status",) if status is Status.ERROR else ()
+
+
+def _steps(
+    migration: Migration, phase: Phase, source: Sequence[Entry], destination: Sequence[Entry]
+) -> tuple[StepLine, ...]:
+    """The steps of both hypervisors in the order they began."""
+    lines: list[tuple[float, StepLine]] = []
+    for host, entries in ((migration.source, source), (migration.destination, destination)):
+        began: dict[Step, Entry] = {}
+        for entry in entries:
+            if entry.phase is not phase or entry.effect:
+                continue
+            if entry.event is Event.BEGIN:
+                began[entry.step] = entry
+            elif entry.step in began:
+                lines.append(_ended(host, began.pop(entry.step), entry))
+        lines += [(one.at, StepLine(one.step.value, host, None, "did not end")) for one in began.values()]
+    return tuple(line for _at, line in sorted(lines, key=lambda pair: pair[0]))
+
+
+def _ended(host: str, began: Entry, ended: Entry) -> tuple[float, StepLine]:
+    did = ", ".join(str(name) for name in began.result.get("effects", ()))
+    if ended.event is Event.FAIL:
+        did = f"failed: {ended.result.get('code', '')}"
+    return began.at, StepLine(began.step.value, host, round(ended.at - began.at, 3), did)
+
+
+def _result(entries: Sequence[Entry], phase: Phase, step: Step) -> Mapping[str, Any]:
+    ends = [e for e in entries if (e.phase, e.step, e.event, e.effect) == (phase, step, Event.END, "")]
+    return ends[-1].result if ends else {}
+
+
+def _measure(
+    phase: Phase, source: Sequence[Entry], destination: Sequence[Entry], clock_offset_s: float
+) -> Outage | None:
+    """From the first request to shut down to libvirt's running, on one clock."""
+    if phase is Phase.CONFIRM:
+        return None
+    moving = phase is Phase.MOVE
+    left = _result(source if moving else destination, phase, Step.HAND_OVER)
+    came = _result(destination if moving else source, phase, Step.TAKE_OVER)
+    if "stop_requested_at" not in left or "running_at" not in came:
+        return None
+    offset = clock_offset_s if moving else -clock_offset_s
+    guest_stop = left["off_at"] - left["stop_requested_at"]
+    guest_start = came["running_at"] - came["start_requested_at"]
+    total = came["running_at"] - offset - left["stop_requested_at"]
+    ours = total - guest_stop - guest_start
+    return Outage(round(total, 3), round(guest_stop, 3), round(ours, 3), round(guest_start, 3))

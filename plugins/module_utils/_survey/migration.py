@@ -1,0 +1,51 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads the migrations that one hypervisor knows of. Changes nothing.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock, record, state
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.record import Record
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan
+
+
+def plan(context: Context) -> Plan:
+    """The migrations that the module's filters let through."""
+    kept = (record.read(context.store, one) for one in context.store.migrations())
+    wanted = (one for one in kept if one is not None and _named(one, context.params))
+    found = (_survey(context.store, one) for one in sorted(wanted, key=lambda one: one.at))
+    open_only = context.params["open_only"]
+    closed = {status.value for status in state.CLOSED}
+    return Plan(result={"migrations": [one for one in found if not (open_only and one["status_here"] in closed)]})
+
+
+def _named(kept: Record, params: Mapping[str, Any]) -> bool:
+    guests, ids = params["guests"], params["migrations"]
+    by_guest = guests is None or kept.migration.name in guests or kept.migration.uuid in guests
+    return by_guest and (ids is None or kept.migration.id in ids)
+
+
+def _survey(store: Store, kept: Record) -> dict[str, Any]:
+    migration = kept.migration
+    entries = journal.read(store, migration.id)
+    holder = lock.held(store, migration.uuid)
+    paths = (migration.directory, migration.parked, migration.reverted, migration.staging)
+    return {
+        "id": migration.id,
+        "role": kept.role,
+        "record": kept.as_result(),
+        "journal": [one.as_result() for one in entries],
+        "status_here": state.derive_alone(entries, kept.role).value,
+        "lock": asdict(holder) if holder is not None else None,
+        "paths": {path: os.path.lexists(path) for path in paths},
+    }

@@ -1,0 +1,128 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: disk_copy
+short_description: Copy images to another hypervisor
+version_added: 0.1.0
+author:
+  - kvmops.mobility contributors (@kvmops)
+description:
+  - >-
+    Runs rsync on this hypervisor, to another one, as the migration user there, over ssh with verified host
+    keys. Holes stay holes and are not sent when compressed, an interrupted copy goes on where it was, and
+    both sides are compared by checksum afterwards.
+  - The images must not be in use.
+extends_documentation_fragment:
+  - kvmops.mobility.attributes
+  - kvmops.mobility.attributes.acting
+  - kvmops.mobility.frame
+  - kvmops.mobility.frame.step_optional
+options:
+  src:
+    description: Files and directories; a directory with a trailing slash means what is in it.
+    type: list
+    elements: str
+    required: true
+  dest:
+    description: The directory on the other hypervisor. It must exist and O(user) must be able to write it.
+    type: path
+    required: true
+  address:
+    description: Name or address of the other hypervisor.
+    type: str
+    required: true
+  user:
+    description: Whom to log in as there.
+    type: str
+    default: kvmops
+  port:
+    description: Port of sshd there.
+    type: int
+    default: 22
+  identity_file:
+    description: Private key on this hypervisor. Without it, what ssh offers for root.
+    type: path
+  known_hosts_file:
+    description: Known hosts file on this hypervisor. Without it, ssh's own.
+    type: path
+  compress:
+    description: >-
+      Compress with zstd on the wire. Worth it for raw images that are mostly holes, which rsync sends as
+      zeros, and on links below 2 Gbit/s.
+    type: bool
+    default: false
+  bandwidth_mib_s:
+    description: Limit in MiB/s, V(0) for none.
+    type: int
+    default: 0
+  resume:
+    description: The target may hold a part of it. Only what is missing is sent.
+    type: bool
+    default: false
+  verify:
+    description: Compare the checksums of both sides afterwards.
+    type: bool
+    default: true
+"""
+
+EXAMPLES = r"""
+---
+- name: Copy the images of a guest that is off
+  kvmops.mobility.disk_copy:
+    src:
+      - /var/lib/libvirt/images/web1/
+    dest: /var/lib/libvirt/images/web1.staging
+    address: c2.example.com
+"""
+
+RETURN = r"""
+bytes_sent:
+  description: Bytes that went over the wire.
+  returned: success, not in check mode
+  type: int
+copy_seconds:
+  description: How long it took without the comparison.
+  returned: success, not in check mode
+  type: float
+
+steps:
+  description: The effects, in order; in check mode those that would be.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - name: fence
+      does: rename /var/lib/libvirt/images/web1 to /var/lib/libvirt/images/web1_resize
+      seconds: 0.002
+"""
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.plan import plan
+
+
+def main() -> None:
+    """Entry point."""
+    options = {
+        "src": {"type": "list", "elements": "str", "required": True},
+        "dest": {"type": "path", "required": True},
+        "address": {"type": "str", "required": True},
+        "user": {"type": "str", "default": "kvmops"},
+        "port": {"type": "int", "default": 22},
+        "identity_file": {"type": "path"},
+        "known_hosts_file": {"type": "path"},
+        "compress": {"type": "bool", "default": False},
+        "bandwidth_mib_s": {"type": "int", "default": 0},
+        "resume": {"type": "bool", "default": False},
+        "verify": {"type": "bool", "default": True},
+    }
+    run(Spec(options=options, libvirt=False, step=Step.COPY, step_optional=True), plan)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: domain_hand_over
+short_description: Stop a guest for good on this hypervisor, and fence it
+version_added: 0.1.0
+author:
+  - kvmops.mobility contributors (@kvmops)
+description:
+  - >-
+    Switches autostart off, shuts the guest down, waits until no process holds its disks, and renames its
+    directory, so that nobody can start it here until the move is taken back.
+  - >-
+    In a revert it is the destination that hands over, and there the plug is pulled when the guest does not
+    shut down: what it wrote is thrown away.
+extends_documentation_fragment:
+  - kvmops.mobility.attributes
+  - kvmops.mobility.attributes.changing
+  - kvmops.mobility.frame
+  - kvmops.mobility.frame.libvirt
+  - kvmops.mobility.frame.step
+options: {}
+seealso:
+  - module: kvmops.mobility.domain_take_over
+"""
+
+EXAMPLES = r"""
+---
+- name: Stop and fence the source
+  kvmops.mobility.domain_hand_over:
+    migration: "{{ kvmops_migration.id }}"
+  delegate_to: "{{ kvmops_migration.source }}"
+"""
+
+RETURN = r"""
+parked:
+  description: Where the guest's directory is now.
+  returned: success
+  type: str
+entries:
+  description: Owner and mode of what is in it.
+  returned: success, not in check mode
+  type: list
+  elements: dict
+directory_owner:
+  description: Owner and mode of the directory itself.
+  returned: success, not in check mode
+  type: dict
+stop_requested_at:
+  description: When the guest was first asked to shut down, Unix time.
+  returned: when it ran
+  type: float
+off_at:
+  description: When it was off, Unix time.
+  returned: when it ran
+  type: float
+stop_forced:
+  description: Whether the plug was pulled.
+  returned: when it ran
+  type: bool
+stop_requests:
+  description: How often the guest was asked to shut down.
+  returned: when it ran
+  type: int
+fenced_at:
+  description: When its directory was renamed, Unix time.
+  returned: when it was
+  type: float
+
+steps:
+  description: The effects, in order; in check mode those that would be.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - name: fence
+      does: rename /var/lib/libvirt/images/web1 to /var/lib/libvirt/images/web1_resize
+      seconds: 0.002
+"""
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow.hand_over import plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+
+
+def main() -> None:
+    """Entry point."""
+    run(Spec(options={}, step=Step.HAND_OVER), plan)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: domain_take_over
+short_description: Make a guest this hypervisor's, at its new size, and start it
+version_added: 0.1.0
+author:
+  - kvmops.mobility contributors (@kvmops)
+description:
+  - >-
+    On the destination of a move: checks the copied images, gives them their owner, grows the root disk, gives
+    the directory its name, defines the guest at its new size, starts it if it ran before, and waits until it
+    runs.
+  - >-
+    On the source of a revert: gives the parked directory its name back, makes sure that the old definition
+    stands, and starts the guest if it ran before.
+extends_documentation_fragment:
+  - kvmops.mobility.attributes
+  - kvmops.mobility.attributes.changing
+  - kvmops.mobility.frame
+  - kvmops.mobility.frame.libvirt
+  - kvmops.mobility.frame.step
+options:
+  definition_digests:
+    description: SHA-256 of the definitions, as the claim of the source returned them. Needed for O(phase=move).
+    type: dict
+    default: {}
+  entries:
+    description: Owner and mode of the files, as the hand-over returned them.
+    type: list
+    elements: dict
+    default: []
+  directory_owner:
+    description: Owner and mode of the directory, as the hand-over returned them.
+    type: dict
+    default: {uid: 0, gid: 0, mode: 457}
+seealso:
+  - module: kvmops.mobility.domain_hand_over
+"""
+
+EXAMPLES = r"""
+---
+- name: Start the guest on the destination
+  kvmops.mobility.domain_take_over:
+    migration: "{{ kvmops_migration.id }}"
+    definition_digests: "{{ claimed.definition_digests }}"
+    entries: "{{ handed.entries }}"
+    directory_owner: "{{ handed.directory_owner }}"
+  delegate_to: "{{ kvmops_migration.destination }}"
+"""
+
+RETURN = r"""
+directory:
+  description: Where the guest lives.
+  returned: success
+  type: str
+image_checks:
+  description: What the check of each image said, by target.
+  returned: on the destination of a move, not in check mode
+  type: dict
+start_requested_at:
+  description: When the guest was started, Unix time.
+  returned: when it was
+  type: float
+running_at:
+  description: When libvirt reported it running, Unix time.
+  returned: when it was started
+  type: float
+start_wait_s:
+  description: Seconds between the two.
+  returned: when it was started
+  type: float
+
+steps:
+  description: The effects, in order; in check mode those that would be.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - name: fence
+      does: rename /var/lib/libvirt/images/web1 to /var/lib/libvirt/images/web1_resize
+      seconds: 0.002
+"""
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow.take_over import plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+
+
+def main() -> None:
+    """Entry point."""
+    options = {
+        "definition_digests": {"type": "dict", "default": {}},
+        "entries": {"type": "list", "elements": "dict", "default": []},
+        "directory_owner": {"type": "dict", "default": {"uid": 0, "gid": 0, "mode": 0o711}},
+    }
+    run(Spec(options=options, step=Step.TAKE_OVER), plan)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: migration_claim
+short_description: Claim a guest and the capacity it needs for a migration
+version_added: 0.1.0
+author:
+  - kvmops.mobility contributors (@kvmops)
+description:
+  - >-
+    Takes the lock of the guest on this hypervisor. For a move it also writes the record; on the source it
+    keeps both definitions, on the destination it counts the capacity again and makes the directory the copy
+    grows in.
+  - >-
+    The lock is given back with M(kvmops.mobility.migration_release); the capacity stays claimed until the
+    migration is confirmed or reverted.
+extends_documentation_fragment:
+  - kvmops.mobility.attributes
+  - kvmops.mobility.attributes.changing
+  - kvmops.mobility.frame
+  - kvmops.mobility.frame.libvirt
+  - kvmops.mobility.frame.step
+options:
+  role:
+    description: Which of the two hypervisors this is. Needed for O(phase=move).
+    type: str
+    choices: [source, destination]
+  record:
+    description: What the plan says of the migration. Needed for O(phase=move); after that it is read back.
+    type: dict
+  owner:
+    description: Who does it, for those who find the guest busy.
+    type: str
+    default: unknown
+  command:
+    description: What they typed.
+    type: str
+    default: unknown
+  migration_user:
+    description: Who writes the copy on the destination.
+    type: str
+    default: kvmops
+seealso:
+  - module: kvmops.mobility.migration_release
+"""
+
+EXAMPLES = r"""
+---
+- name: Claim the destination
+  kvmops.mobility.migration_claim:
+    migration: "{{ kvmops_migration.id }}"
+    role: destination
+    record: "{{ kvmops_migration }}"
+  delegate_to: "{{ kvmops_migration.destination }}"
+"""
+
+RETURN = r"""
+definition_digests:
+  description: SHA-256 of the definitions kept on the source.
+  returned: on the source of a move, not in check mode
+  type: dict
+definitions_directory:
+  description: Where the source keeps them, to travel with the images.
+  returned: on the source of a move
+  type: str
+
+steps:
+  description: The effects, in order; in check mode those that would be.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - name: fence
+      does: rename /var/lib/libvirt/images/web1 to /var/lib/libvirt/images/web1_resize
+      seconds: 0.002
+"""
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow.claim import plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+
+
+def main() -> None:
+    """Entry point."""
+    options = {
+        "role": {"type": "str", "choices": ["source", "destination"]},
+        "record": {"type": "dict"},
+        "owner": {"type": "str", "default": "unknown"},
+        "command": {"type": "str", "default": "unknown"},
+        "migration_user": {"type": "str", "default": "kvmops"},
+    }
+    needed = ("phase", Phase.MOVE.value, ("role", "record"))
+    run(Spec(options=options, step=Step.CLAIM, required_if=(needed,)), plan)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: migration_discard
+short_description: Remove what the losing side of a migration kept
+version_added: 0.1.0
+author:
+  - kvmops.mobility contributors (@kvmops)
+description:
+  - >-
+    For a confirm, the source undefines the guest and removes its parked directory; for a revert, the
+    destination does. The other side only closes its book.
+  - Only what this hypervisor's journal says this migration put there is removed. Done already is no change.
+extends_documentation_fragment:
+  - kvmops.mobility.attributes
+  - kvmops.mobility.attributes.changing
+  - kvmops.mobility.frame
+  - kvmops.mobility.frame.libvirt
+  - kvmops.mobility.frame.step
+options: {}
+"""
+
+EXAMPLES = r"""
+---
+- name: Give up the source's copy
+  kvmops.mobility.migration_discard:
+    migration: "{{ kvmops_migration.id }}"
+    phase: confirm
+  delegate_to: "{{ kvmops_migration.source }}"
+"""
+
+RETURN = r"""
+steps:
+  description: The effects, in order; in check mode those that would be.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - name: fence
+      does: rename /var/lib/libvirt/images/web1 to /var/lib/libvirt/images/web1_resize
+      seconds: 0.002
+"""
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow.discard import plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+
+
+def main() -> None:
+    """Entry point."""
+    run(Spec(options={}, step=Step.DISCARD), plan)
+
+
+if __name__ == "__main__":
+    main()

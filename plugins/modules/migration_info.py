@@ -1,0 +1,89 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: migration_info
+short_description: Read the migrations a hypervisor knows of
+version_added: 0.1.0
+author:
+  - kvmops.mobility contributors (@kvmops)
+description:
+  - >-
+    Returns record, journal and lock of the migrations in this hypervisor's state directory. A status needs
+    the journals of both hypervisors; what this one can tell alone is returned too.
+extends_documentation_fragment:
+  - kvmops.mobility.attributes
+  - kvmops.mobility.attributes.info
+  - kvmops.mobility.frame
+options:
+  guests:
+    description: Only those of these guests, by name or UUID.
+    type: list
+    elements: str
+  migrations:
+    description: Only these, by id.
+    type: list
+    elements: str
+  open_only:
+    description: Only those that are not closed as far as this hypervisor knows.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+---
+- name: Read the open migrations of a guest
+  kvmops.mobility.migration_info:
+    guests:
+      - web1
+    open_only: true
+"""
+
+RETURN = r"""
+migrations:
+  description: One entry for each, oldest first.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    id:
+      description: The migration.
+      type: str
+    role:
+      description: Which of the two hypervisors this is.
+      type: str
+    record:
+      description: What was asked and planned.
+      type: dict
+    journal:
+      description: What was begun and ended here.
+      type: list
+      elements: dict
+    status_here:
+      description: The status as far as this hypervisor's journal tells.
+      type: str
+    lock:
+      description: Who works on the guest here, if anybody.
+      type: dict
+"""
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+from ansible_collections.kvmops.mobility.plugins.module_utils._survey.migration import plan
+
+
+def main() -> None:
+    """Entry point."""
+    options = {
+        "guests": {"type": "list", "elements": "str"},
+        "migrations": {"type": "list", "elements": "str"},
+        "open_only": {"type": "bool", "default": False},
+    }
+    run(Spec(options=options, libvirt=False), plan)
+
+
+if __name__ == "__main__":
+    main()

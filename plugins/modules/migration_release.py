@@ -1,0 +1,62 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: migration_release
+short_description: Give back the lock a migration holds on a guest
+version_added: 0.1.0
+author:
+  - kvmops.mobility contributors (@kvmops)
+description:
+  - >-
+    Releases the lock of the guest on this hypervisor when this migration holds it, and keeps the receipt
+    beside the record. Another migration's lock is left alone.
+extends_documentation_fragment:
+  - kvmops.mobility.attributes
+  - kvmops.mobility.attributes.changing
+  - kvmops.mobility.frame
+  - kvmops.mobility.frame.step
+options:
+  receipt:
+    description: What M(kvmops.mobility.migration_receipt) returned.
+    type: dict
+seealso:
+  - module: kvmops.mobility.migration_claim
+"""
+
+EXAMPLES = r"""
+---
+- name: Let others work on the guest again
+  kvmops.mobility.migration_release:
+    migration: "{{ kvmops_migration.id }}"
+  delegate_to: "{{ kvmops_migration.source }}"
+"""
+
+RETURN = r"""
+steps:
+  description: The effects, in order; in check mode those that would be.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - name: fence
+      does: rename /var/lib/libvirt/images/web1 to /var/lib/libvirt/images/web1_resize
+      seconds: 0.002
+"""
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow.release import plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+
+
+def main() -> None:
+    """Entry point."""
+    run(Spec(options={"receipt": {"type": "dict"}}, libvirt=False, step=Step.RELEASE), plan)
+
+
+if __name__ == "__main__":
+    main()

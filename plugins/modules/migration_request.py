@@ -1,0 +1,108 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module works on the controller only; its code is in plugins/action/migration_request.py.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: migration_request
+short_description: Read and validate what an operator asked for
+version_added: 0.1.0
+author:
+  - kvmops.mobility contributors (@kvmops)
+description:
+  - Validates the variables of an operation before any hypervisor is asked anything. Runs on the controller.
+  - >-
+    The options have the names of the variables that operators give with C(-e), where all values are strings;
+    that is why few types are declared here.
+extends_documentation_fragment:
+  - kvmops.mobility.attributes
+  - kvmops.mobility.attributes.info
+options:
+  operation:
+    description: What is asked for.
+    type: str
+    required: true
+    choices: [resize, migrate, confirm, revert]
+  vm:
+    description: Name or UUID of a guest, or a list of them.
+    type: raw
+  flavor:
+    description: Name of one of O(flavors).
+    type: raw
+  vcpus:
+    description: Number of virtual CPUs; overrides that part of O(flavor).
+    type: raw
+  memory_mib:
+    description: Memory, MiB; overrides that part of O(flavor).
+    type: raw
+  root_gib:
+    description: Size of the root disk, GiB; overrides that part of O(flavor).
+    type: raw
+  dest:
+    description: >-
+      Inventory name of the destination, or V(auto) for the one with the most free memory among those that
+      pass every check.
+    type: raw
+  root_disk:
+    description: Target of the root disk. Without it, the disk with the lowest boot order, else the first.
+    type: raw
+  allow_managed:
+    description: Move a guest although something else manages it.
+    type: raw
+  data:
+    description: What a revert does with what the guest wrote since the move. V(discard) is the only choice today.
+    type: raw
+  probe:
+    description: ADDRESS:PORT that accepts connections when the guest works, for a confirm.
+    type: raw
+  force:
+    description: Confirm without a sign of life from inside the guest.
+    type: raw
+  flavors:
+    description: >-
+      Flavors by name, each with C(vcpus), C(memory_mib), C(root_gib) and optionally C(ephemeral_gib) and
+      C(swap_mib). Without it, the five of OpenStack.
+    type: dict
+  capacity:
+    description: >-
+      How free capacity is counted; C(rule) is V(placement) or V(kilo), with C(cpu_ratio), C(memory_ratio),
+      C(disk_ratio), C(reserved_vcpus), C(reserved_memory_mib) and C(reserved_disk_gib).
+    type: dict
+  stop:
+    description: How a guest is stopped; C(timeout_s), C(retry_interval_s), and C(on_timeout) V(abort) or V(force).
+    type: dict
+"""
+
+EXAMPLES = r"""
+---
+- name: Read what was asked
+  kvmops.mobility.migration_request:
+    operation: resize
+    vm: web1
+    flavor: m1.large
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+guests:
+  description: The guests that were named.
+  returned: success
+  type: list
+  elements: str
+moves:
+  description: Whether the operation moves a guest.
+  returned: success
+  type: bool
+request:
+  description: What was asked, for M(kvmops.mobility.migration_plan).
+  returned: success
+  type: dict
+options:
+  description: What a confirm or revert was told besides.
+  returned: success
+  type: dict
+"""

@@ -1,0 +1,65 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: migration_undo
+short_description: Take back what a migration did on this hypervisor
+version_added: 0.1.0
+author:
+  - kvmops.mobility contributors (@kvmops)
+description:
+  - >-
+    Takes back, last first, every effect that the journal says was begun here: the guest runs as before,
+    autostart is as before, nothing is left over.
+  - Each is looked at before it is taken back, so that this can be repeated after any interruption.
+extends_documentation_fragment:
+  - kvmops.mobility.attributes
+  - kvmops.mobility.attributes.changing
+  - kvmops.mobility.frame
+  - kvmops.mobility.frame.libvirt
+  - kvmops.mobility.frame.step
+options: {}
+"""
+
+EXAMPLES = r"""
+---
+- name: Take the hand-over back
+  kvmops.mobility.migration_undo:
+    migration: "{{ kvmops_migration.id }}"
+  delegate_to: "{{ kvmops_migration.source }}"
+"""
+
+RETURN = r"""
+undone:
+  description: The effects that were, or in check mode would be, taken back.
+  returned: success
+  type: list
+  elements: str
+
+steps:
+  description: The effects, in order; in check mode those that would be.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - name: fence
+      does: rename /var/lib/libvirt/images/web1 to /var/lib/libvirt/images/web1_resize
+      seconds: 0.002
+"""
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow.undo import plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+
+
+def main() -> None:
+    """Entry point."""
+    run(Spec(options={}, step=Step.UNDO), plan)
+
+
+if __name__ == "__main__":
+    main()

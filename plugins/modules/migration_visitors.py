@@ -1,0 +1,39 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module works on the controller only; its code is in plugins/action/migration_visitors.py.
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: migration_visitors
+short_description: Gather what was found of the wanted guests on all hypervisors
+version_added: 0.1.0
+author:
+  - kvmops.mobility contributors (@kvmops)
+description:
+  - >-
+    Returns the guests that M(kvmops.mobility.domain_info) found anywhere, as
+    M(kvmops.mobility.domain_fit_info) takes them. Runs on the controller and reads the variables that the
+    locate play of the collection registers.
+extends_documentation_fragment:
+  - kvmops.mobility.attributes
+  - kvmops.mobility.attributes.info
+options: {}
+"""
+
+EXAMPLES = r"""
+---
+- name: Gather what was found
+  kvmops.mobility.migration_visitors:
+"""
+
+RETURN = r"""
+guests:
+  description: One entry for each guest.
+  returned: success
+  type: list
+  elements: dict
+"""

@@ -1,0 +1,110 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the locate play left in the hypervisors' variables, as the planner's typed facts.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Site
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import (
+    DomainFacts,
+    FitFacts,
+    HypervisorFacts,
+)
+
+_UNCERTAIN_S = 1.0
+"""A clock is read somewhere within a module call: an offset below that is not told from none."""
+
+
+def hypervisors(variables: Mapping[str, Any]) -> tuple[str, ...]:
+    """Inventory names of the hypervisors that were asked: of the whole group, or of those only_hosts named."""
+    group = variables.get("groups", {}).get("hypervisors", ())
+    answers = ("kvmops_hypervisor", "kvmops_migrations", "kvmops_unusable")
+    return tuple(name for name in group if any(one in variables["hostvars"][name] for one in answers))
+
+
+def result_of(variables: Mapping[str, Any], host: str, name: str) -> Mapping[str, Any] | None:
+    """What the task registered as *name* returned on *host*; None when it failed or did not run there."""
+    found = variables["hostvars"][host].get(name)
+    if not found or found.get("failed") or found.get("skipped"):
+        return None
+    return dict(found)
+
+
+def read_site(variables: Mapping[str, Any]) -> Site:
+    """The site as the locate play found it."""
+    names = hypervisors(variables)
+    surveyed = {name: result_of(variables, name, "kvmops_hypervisor") for name in names}
+    guests = {name: result_of(variables, name, "kvmops_domains") for name in names}
+    fits = {name: result_of(variables, name, "kvmops_fits") for name in names}
+    return Site(
+        hypervisors={
+            name: HypervisorFacts.from_result(one["hypervisor"])
+            for name, one in surveyed.items()
+            if one and name not in unreachable(variables)
+        },
+        unreachable=unreachable(variables),
+        guests={
+            name: tuple(DomainFacts.from_result(guest) for guest in one["domains"])
+            for name, one in guests.items()
+            if one
+        },
+        fits={
+            name: {uuid: FitFacts.from_result(fit) for uuid, fit in one["fits"].items()}
+            for name, one in fits.items()
+            if one
+        },
+        addresses={name: address(variables["hostvars"][name], name) for name in names},
+    )
+
+
+def unreachable(variables: Mapping[str, Any]) -> dict[str, str]:
+    """Hypervisors that could not be surveyed, and why."""
+    reasons = {name: variables["hostvars"][name].get("kvmops_unusable") for name in hypervisors(variables)}
+    return {name: str(reason) for name, reason in reasons.items() if reason}
+
+
+def address(host: Mapping[str, Any], name: str) -> str:
+    """Where other hypervisors' ssh reaches a host: kvmops_address, else Ansible's own address."""
+    return str(host.get("kvmops_address") or host.get("ansible_host") or name)
+
+
+def visitors(variables: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The located guests, as domain_fit_info takes them."""
+    found = []
+    for name in hypervisors(variables):
+        located = result_of(variables, name, "kvmops_domains") or {"domains": ()}
+        planted = result_of(variables, name, "kvmops_probes") or {"probes": {}}
+        found += [
+            {
+                "xml": guest["xml"],
+                "directory": guest["directory"],
+                "probe": planted["probes"].get(guest["directory"], ""),
+            }
+            for guest in located["domains"]
+        ]
+    return found
+
+
+def migrations(variables: Mapping[str, Any]) -> dict[str, Sequence[Mapping[str, Any]]]:
+    """What migration_info returned, by inventory name."""
+    answers = {name: result_of(variables, name, "kvmops_migrations") for name in hypervisors(variables)}
+    return {name: one["migrations"] for name, one in answers.items() if one}
+
+
+def clock_offset_s(variables: Mapping[str, Any], source: str, destination: str) -> float:
+    """The destination's clock minus the source's, seconds; 0 when it is too small to tell."""
+    offsets = []
+    for name in (source, destination):
+        one = result_of(variables, name, "kvmops_hypervisor")
+        if one is None:
+            return 0.0
+        offsets.append(one["hypervisor"]["clock"] - one["controller_clock"]["ended"])
+    offset = float(offsets[1] - offsets[0])
+    return offset if abs(offset) >= _UNCERTAIN_S else 0.0

@@ -1,0 +1,142 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The base of the action plugins: what a flow needs of every module that works on a hypervisor.
+
+Neither C(rescue) nor C(always) runs when a delegated host is unreachable, so unreachable becomes an ordinary failure
+with the code HOST_UNREACHABLE; a call has a deadline; long work shows that it lives.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar, NoReturn
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
+
+_GRACE_S = 30
+"""What the controller waits beyond the hypervisor's own deadline, for the answer to come back."""
+
+
+class StepAction(ActionBase):
+    """Runs the module of the same name on the hypervisor."""
+
+    TRANSFERS_FILES = False
+    DEADLINE_S: ClassVar[int] = 120
+    """For calls that name none with deadline_s; 0 means none."""
+    HEARTBEAT_S: ClassVar[float] = 15.0
+    LABEL: ClassVar[str] = "working"
+    """What it does, for the line that shows it lives."""
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The module's result; unreachable and overdue as failures with a code."""
+        variables = task_vars or {}
+        result: dict[str, Any] = super().run(tmp, variables)
+        arguments = {"deadline_s": self.DEADLINE_S, **self._task.args}
+        where = str(self._task.delegate_to or variables.get("inventory_hostname", "localhost"))
+        began = time.time()
+        try:
+            with self._heartbeat(where), self._alarm(int(arguments["deadline_s"])):
+                result.update(self._execute_module(module_args=arguments, task_vars=variables))
+        except AnsibleConnectionFailure as error:
+            result.update(self._unreachable(where, str(error)))
+        except TimeoutError as error:
+            result.update(self._unreachable(where, str(error)))
+        return self._finished(result, where, began)
+
+    def _finished(self, result: dict[str, Any], where: str, began: float) -> dict[str, Any]:
+        """Where and when it ran, and a code for what failed without one (a module that was killed)."""
+        if result.pop("unreachable", False):
+            result.update(self._unreachable(where, str(result.get("msg", ""))))
+        if result.get("failed") and "code" not in result:
+            result["code"] = "MODULE_FAILED"
+            result["remedy"] = f"See the output of the task; look at {where}, then run recover or status."
+        result["hypervisor"] = where
+        result["controller_clock"] = {"began": began, "ended": time.time()}
+        return result
+
+    def _unreachable(self, where: str, words: str) -> dict[str, Any]:
+        remedy = f"See whether {where} is up and ssh from the controller works, then run it again."
+        return {
+            "failed": True,
+            "code": "HOST_UNREACHABLE",
+            "subject": where,
+            "remedy": remedy,
+            "msg": f"HOST_UNREACHABLE: {where}: did not answer: {words.strip()} {remedy}",
+        }
+
+    @contextmanager
+    def _alarm(self, deadline_s: int) -> Iterator[None]:
+        """The hypervisor keeps the deadline itself; this is for one that no longer answers.
+
+        A task with a timeout of its own has Ansible's alarm already, and only one can be set.
+        """
+        if deadline_s <= 0 or self._task.timeout or threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def expire(_signal: int, _frame: object) -> NoReturn:
+            raise TimeoutError(f"no answer within {deadline_s + _GRACE_S} s")
+
+        previous = signal.signal(signal.SIGALRM, expire)
+        signal.alarm(deadline_s + _GRACE_S)
+        try:
+            yield
+        finally:
+            signal.alarm(0)
+            signal.signal(signal.SIGALRM, previous)
+
+    @contextmanager
+    def _heartbeat(self, where: str) -> Iterator[None]:
+        """A line every HEARTBEAT_S seconds while the module runs, none for what is quicker."""
+        over = threading.Event()
+        began = time.monotonic()
+
+        def beat() -> None:
+            while not over.wait(self.HEARTBEAT_S):
+                Display().display(f"{where}: still {self.LABEL} ({time.monotonic() - began:.0f} s)")
+
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+class ControllerAction(ActionBase):
+    """Works on the controller alone: no module, no connection."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """The result of C(work()), its refusals as failures with a code."""
+        result: dict[str, Any] = super().run(tmp, task_vars or {})
+        try:
+            result.update(self.work(self._task.args, task_vars or {}))
+        except MobilityError as error:
+            result.update({"failed": True, **error.as_result()})
+        return result
+
+    def work(self, arguments: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
+        """What the action does."""
+        raise NotImplementedError
+
+    def show(self, lines: list[str]) -> None:
+        """Show *lines* to the operator."""
+        for line in lines:
+            Display().display(line)
