@@ -61,7 +61,7 @@ class StepAction(ActionBase):
         if result.get("failed") and "code" not in result:
             result["code"] = "MODULE_FAILED"
             result["remedy"] = f"See the output of the task; look at {where}, then run recover or status."
-        result["hypervisor"] = where
+        result["ran_on"] = where
         result["controller_clock"] = {"began": began, "ended": time.time()}
         return result
 
