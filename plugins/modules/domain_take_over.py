@@ -30,6 +30,10 @@ options:
     description: SHA-256 of the definitions, as the claim of the source returned them. Needed for O(phase=move).
     type: dict
     default: {}
+  digests:
+    description: Digest of each file, as the copy returned them. Without it, the copy is not compared with the source.
+    type: dict
+    default: {}
   entries:
     description: Owner and mode of the files, as the hand-over returned them.
     type: list
@@ -49,6 +53,7 @@ EXAMPLES = r"""
   kvmops.mobility.domain_take_over:
     migration: "{{ kvmops_migration.id }}"
     definition_digests: "{{ claimed.definition_digests }}"
+    digests: "{{ copied.digests }}"
     entries: "{{ handed.entries }}"
     directory_owner: "{{ handed.directory_owner }}"
   delegate_to: "{{ kvmops_migration.destination }}"
@@ -96,6 +101,7 @@ def main() -> None:
     """Entry point."""
     options = {
         "definition_digests": {"type": "dict", "default": {}},
+        "digests": {"type": "dict", "default": {}},
         "entries": {"type": "list", "elements": "dict", "default": []},
         "directory_owner": {"type": "dict", "default": {"uid": 0, "gid": 0, "mode": 0o711}},
     }

@@ -13,7 +13,7 @@ import os
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import undefine_flags
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
@@ -29,12 +29,13 @@ def plan(context: Context) -> Plan:
     if _closed(entries, context.phase):
         return Plan()
     losing = "source" if context.phase is Phase.CONFIRM else "destination"
+    closing = _forget(context, kept.migration)
     if kept.role != losing:
-        return Plan((Effect("close", "close the book of this migration", lambda: None),))
+        return Plan((closing,))
     path = kept.migration.parked if losing == "source" else kept.migration.reverted
     _check_ours(entries, path, losing)
     return Plan(
-        (*_undefine(context, kept.migration), _remove(path)),
+        (*_undefine(context, kept.migration), _remove(path), closing),
         before={"directory": path},
         after={"directory": None},
     )
@@ -72,6 +73,13 @@ def _undefine(context: Context, migration: Migration) -> tuple[Effect, ...]:
         )
     flags = undefine_flags(keep_nvram=False, keep_tpm=False, remove_managed_save=True)
     return (Effect("undefine", f"undefine {migration.name} here", lambda: domain.undefine(flags)),)
+
+
+def _forget(context: Context, migration: Migration) -> Effect:
+    def forget() -> None:
+        record.forget_definitions(context.store, migration.id)
+
+    return Effect("forget", "forget the definitions, which may hold passwords", forget)
 
 
 def _remove(path: str) -> Effect:

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory, image
-from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit import digest
+from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest, directory, image
+from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit import digest as definition_digest
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.claim import sha256
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import wait_running
@@ -63,7 +63,7 @@ def _bring_in(context: Context, migration: Migration) -> tuple[Effect, ...]:
     return (
         Effect("definitions", "keep the definitions that came with the copy", lambda: _keep(context, migration)),
         Effect("own", "give the images their owner and mode", lambda: _own(context, migration)),
-        Effect("check", "check the copied images", lambda: _check(migration)),
+        Effect("check", "compare the copy with the source and check the images", lambda: _check(context, migration)),
         *growing,
         _place(migration.staging, migration.directory),
     )
@@ -102,7 +102,8 @@ def _staged(migration: Migration, disk: DiskPlan) -> str:
     return str(Path(migration.staging) / Path(disk.path).name)
 
 
-def _check(migration: Migration) -> Mapping[str, Any]:
+def _check(context: Context, migration: Migration) -> Mapping[str, Any]:
+    _compare(migration, context.params["digests"])
     checked = {}
     for disk in migration.disks:
         path = _staged(migration, disk)
@@ -116,6 +117,19 @@ def _check(migration: Migration) -> Mapping[str, Any]:
             )
         checked[disk.target] = image.check(path, disk.format)
     return {"image_checks": checked}
+
+
+def _compare(migration: Migration, expected: Mapping[str, str]) -> None:
+    """The staged files are what the source had, byte by byte. Raises MobilityError(COPY_DIFFERS)."""
+    found = digest.digests(migration.staging) if expected else {}
+    differing = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+    if differing:
+        raise MobilityError(
+            "COPY_DIFFERS",
+            migration.staging,
+            f"these files are not what the source has: {', '.join(differing)}.",
+            "Nothing was started from them. Look at the storage of both hypervisors, then run it again.",
+        )
 
 
 def _grow(migration: Migration, disk: DiskPlan) -> Effect:
@@ -141,7 +155,7 @@ def _define(context: Context, migration: Migration) -> tuple[Effect, ...]:
     """The new definition on a destination, the old one on a source; nothing when it stands there already."""
     moving = context.phase is Phase.MOVE
     there = context.hypervisor.find(migration.uuid)
-    if not moving and there is not None and digest(there.xml(inactive=True)) == migration.definition_digest:
+    if not moving and there is not None and definition_digest(there.xml(inactive=True)) == migration.definition_digest:
         return ()
 
     def define() -> None:

@@ -18,19 +18,30 @@ from typing import Any, Callable
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import undefine_flags
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock, record
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 
 
 def plan(context: Context) -> Plan:
-    """One effect for each that is to be taken back, and one that closes the book when nothing else is left."""
+    """One effect for each that is to be taken back, then one that closes the book."""
     entries = journal.read(context.store, context.params["migration"])
     pending = journal.pending_undo(entries, context.phase)
     effects = tuple(_effect(context, one) for one in pending)
-    if not effects and _open(context, entries):
-        effects = (Effect("close", "close the book of this migration", lambda: {"step": Step.UNDO.value}),)
+    if effects or _open(context, entries):
+        effects = (*effects, _close(context))
     return Plan(effects, result={"undone": [one.effect for one in pending]})
+
+
+def _close(context: Context) -> Effect:
+    """What was undone needs its definitions, which may hold passwords, no more; a revert that was undone does."""
+
+    def close() -> Mapping[str, Any]:
+        if context.phase is Phase.MOVE:
+            record.forget_definitions(context.store, context.params["migration"])
+        return {"step": Step.UNDO.value}
+
+    return Effect("close", "close the book of this migration", close)
 
 
 def _open(context: Context, entries: tuple[Entry, ...]) -> bool:

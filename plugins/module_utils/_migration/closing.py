@@ -115,7 +115,10 @@ def _plan_guest(subject: str, phase: Phase, known: Sequence[Known], unreachable:
     finding = _obstacle(subject, phase, current, unreachable)
     if finding is not None:
         return _refused(subject, finding)
-    return GuestPlan(subject, Outcome.PLANNED, current.migration, (), _steps(phase, current.migration))
+    migration = current.migration
+    return GuestPlan(
+        subject, Outcome.PLANNED, migration, steps=_steps(phase, migration), heading=_heading(phase, migration)
+    )
 
 
 def _refused(subject: str, finding: Finding) -> GuestPlan:
@@ -149,6 +152,16 @@ def _obstacle(subject: str, phase: Phase, current: Known, unreachable: Mapping[s
         message = f"{subject} is {current.status.value}; {phase.value} needs it to be {allowed}."
         return found("ILLEGAL_MOVE", subject, message)
     return None
+
+
+def _heading(phase: Phase, migration: Migration) -> tuple[str, ...]:
+    first = (
+        f"{migration.name}: {phase.value} the {migration.operation} from {migration.source} to {migration.destination}"
+    )
+    if phase is Phase.CONFIRM:
+        return (first, f"  it stays on      {migration.destination}")
+    lost = f"what it wrote since it runs on {migration.destination}"
+    return (first, f"  it goes back to  {migration.source}", f"  thrown away      {lost}")
 
 
 def _steps(phase: Phase, migration: Migration) -> tuple[PlanStep, ...]:

@@ -38,7 +38,7 @@ class ClaimRule(enum.Enum):
 
 @dataclass(frozen=True)
 class Flavor:
-    """A named target size. Units are in the names; C(root_gib) 0 means the root disk keeps its size (never smaller)."""
+    """A named target size. Units are in the names; OpenStack's C(root_gib) 0 is refused."""
 
     name: str
     vcpus: int

@@ -77,6 +77,8 @@ class GuestPlan:
     migration: Migration | None = None
     findings: tuple[Finding, ...] = ()
     steps: tuple[PlanStep, ...] = ()
+    heading: tuple[str, ...] = ()
+    """What stands above the steps when the plan is shown."""
     note: str = ""
 
     def as_result(self) -> dict[str, Any]:
@@ -217,7 +219,7 @@ def _plan_move(subject: str, move: Move, new_id: Callable[[], str]) -> GuestPlan
     if any(finding.blocks for finding in findings):
         return _refused(subject, *findings)
     migration = _migration(move, findings, new_id())
-    return GuestPlan(subject, Outcome.PLANNED, migration, findings, _steps(migration))
+    return GuestPlan(subject, Outcome.PLANNED, migration, findings, _steps(migration), _heading(migration))
 
 
 def _choose(move: Move) -> Move | Finding:
@@ -335,25 +337,26 @@ def _size(size: Size) -> str:
     return f"{size.vcpus} vCPUs, {size.memory_mib} MiB, root {human_bytes(size.root_bytes)}"
 
 
-def render_plan(guest: GuestPlan) -> list[str]:
-    """The plan of one guest as lines for an operator."""
-    migration = guest.migration
-    if migration is None:
-        lines = [f"{guest.subject}: {guest.outcome.value}, nothing is changed", *([guest.note] if guest.note else [])]
-        return lines + [f"  {_severity(finding)}  {finding.line()}" for finding in guest.findings]
+def _heading(migration: Migration) -> tuple[str, ...]:
     outage = f"about {migration.expected_outage_s:.0f} s" if migration.was_running else "none, the guest is off"
     size = (
         f"{_size(migration.old)} -> {_size(migration.new)}" if migration.old != migration.new else _size(migration.old)
     )
-    return [
+    return (
         f"{migration.name}: {migration.operation} from {migration.source} to {migration.destination}",
         f"  size             {size}{f' ({migration.flavor})' if migration.flavor else ''}",
         f"  to copy          {human_bytes(migration.bytes_to_copy)}{' (zstd)' if migration.compress else ''}",
         f"  expected outage  {outage}",
-        "  steps",
-        *_table(guest.steps),
-        *(f"  {_severity(finding)}  {finding.line()}" for finding in guest.findings),
-    ]
+    )
+
+
+def render_plan(guest: GuestPlan) -> list[str]:
+    """The plan of one guest as lines for an operator."""
+    findings = [f"  {_severity(finding)}  {finding.line()}" for finding in guest.findings]
+    if guest.migration is None:
+        note = [guest.note] if guest.note else []
+        return [f"{guest.subject}: {guest.outcome.value}, nothing is changed", *note, *findings]
+    return [*guest.heading, "  steps", *_table(guest.steps), *findings]
 
 
 def _table(steps: tuple[PlanStep, ...]) -> list[str]:

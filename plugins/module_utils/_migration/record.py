@@ -107,3 +107,10 @@ def keep_definition(store: Store, migration_id: str, name: str, xml: str) -> Non
     path = definition_path(store, migration_id, name)
     store.make(path.parent)
     write_durably(path, xml.encode())
+
+
+def forget_definitions(store: Store, migration_id: str) -> None:
+    """Remove both definitions, which may hold passwords; a closed migration needs them no more."""
+    directory = definitions_directory(store, migration_id)
+    for path in sorted(directory.glob("*.xml")) if directory.is_dir() else ():
+        path.unlink()

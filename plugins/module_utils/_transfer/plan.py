@@ -9,9 +9,11 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import rsync
@@ -20,7 +22,7 @@ _DEFAULT_TIMEOUT_S = 7 * 24 * 3600
 
 
 def plan(context: Context) -> Plan:
-    """Copy, then verify. rsync itself finds what is there already, so that a second run sends what is missing."""
+    """Copy, and verify as the option verify says. What is there already is not sent again with resume."""
     copy = _copy(context.params)
     for source in copy.sources:
         if not os.path.lexists(source):
@@ -28,14 +30,26 @@ def plan(context: Context) -> Plan:
     timeout_s = context.params["deadline_s"] or _DEFAULT_TIMEOUT_S
 
     def carry_out() -> Mapping[str, Any]:
-        copied = rsync.carry_out(copy, timeout_s, context.monotonic)
-        return {"bytes_sent": copied.bytes_sent, "copy_seconds": round(copied.seconds, 3)}
+        with ThreadPoolExecutor(max_workers=1) as aside:
+            counting = aside.submit(_digests, copy.sources) if context.params["verify"] == "digest" else None
+            copied = rsync.carry_out(copy, timeout_s, context.monotonic)
+            result: dict[str, Any] = {"bytes_sent": copied.bytes_sent, "copy_seconds": round(copied.seconds, 3)}
+            return {**result, "digests": counting.result()} if counting else result
 
     where = rsync.target(copy.peer)
     effects = [Effect("copy", f"copy {', '.join(copy.sources)} to {where}", carry_out)]
-    if context.params["verify"]:
+    if context.params["verify"] == "checksum":
         effects.append(Effect("verify", f"compare checksums with {where}", lambda: rsync.verify(copy, timeout_s)))
     return Plan(tuple(effects), after={"copied_to": where})
+
+
+def _digests(sources: Sequence[str]) -> dict[str, str]:
+    """Of the files in the directories whose contents are copied: what the other side compares its copy with."""
+    found: dict[str, str] = {}
+    for source in sources:
+        if source.endswith("/"):
+            found.update(digest.digests(source))
+    return found
 
 
 def _copy(params: Mapping[str, Any]) -> rsync.Copy:
