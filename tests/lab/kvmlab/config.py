@@ -34,7 +34,7 @@ BOOT_DIR = "/var/lib/libvirt/boot"
 KERNEL = f"{BOOT_DIR}/kvmlab-vmlinux"
 INITRD = f"{BOOT_DIR}/kvmlab-initrd"
 
-STORAGE_BYTES = 40 * 1024**3
+STORAGE_BYTES = 400 * 1024**3
 
 MIB = 1024**2
 GIB = 1024**3
