@@ -32,7 +32,7 @@ class ActionModule(ControllerAction):
         return {
             "failed": True,
             "code": "GUESTS_FAILED",
-            "lines": lines,
+            "guests": bad,
             "msg": f"GUESTS_FAILED: {len(bad)} of {total} guests: {', '.join(bad)}. See the lines above.",
         }
 

@@ -12,6 +12,7 @@ PRIVATE to the collection kvmops.mobility.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
@@ -81,8 +82,20 @@ def run(spec: Spec, work: Callable[[Context], Plan]) -> NoReturn:
             result = _carry_out(module, spec, work, hypervisor, done)
     except MobilityError as error:
         module.fail_json(**error.as_result(), steps=done)
+    except OSError as error:
+        module.fail_json(**_explained(error).as_result(), steps=done)
     module.exit_json(**result)
     raise SystemExit  # exit_json does not return; this is for the type checker
+
+
+def _explained(error: OSError) -> MobilityError:
+    """A full, read-only or forbidden file system, in our words."""
+    return MobilityError(
+        "FILE_SYSTEM_FAILED",
+        str(error.filename or "file system"),
+        f"{error.strerror or error}.",
+        "Mend it on this hypervisor, then run it again; what was begun is in the journal.",
+    )
 
 
 @contextmanager
@@ -174,6 +187,11 @@ def _apply(
             result.update(made)
     except MobilityError as error:
         journal.write(Event.FAIL, result={"code": error.code, "message": str(error)})
+        raise
+    except OSError as error:
+        # The journal may be on the very file system that failed: then the missing end says as much.
+        with contextlib.suppress(OSError):
+            journal.write(Event.FAIL, result={"code": "FILE_SYSTEM_FAILED", "message": str(error)})
         raise
     journal.write(Event.END, result={key: value for key, value in result.items() if key != "diff"})
 

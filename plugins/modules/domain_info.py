@@ -53,7 +53,7 @@ domains:
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._survey.domain import survey
+from ansible_collections.kvmops.mobility.plugins.module_utils._survey.domain import disk_paths, survey
 
 
 def work(context: Context) -> Plan:
@@ -61,7 +61,8 @@ def work(context: Context) -> Plan:
     everyone = context.hypervisor.domains()
     names = context.params["names"]
     chosen = [one for one in everyone if names is None or one.name in names or one.uuid in names]
-    return Plan(result={"domains": [survey(one, everyone, context.clock).as_result() for one in chosen]})
+    neighbours = disk_paths(everyone) if chosen else {}
+    return Plan(result={"domains": [survey(one, neighbours, context.clock).as_result() for one in chosen]})
 
 
 def main() -> None:

@@ -66,13 +66,15 @@ class StepAction(ActionBase):
         return result
 
     def _unreachable(self, where: str, words: str) -> dict[str, Any]:
+        reason = " ".join(words.split())
         remedy = f"See whether {where} is up and ssh from the controller works, then run it again."
         return {
             "failed": True,
             "code": "HOST_UNREACHABLE",
             "subject": where,
             "remedy": remedy,
-            "msg": f"HOST_UNREACHABLE: {where}: did not answer: {words.strip()} {remedy}",
+            "reason": reason,
+            "msg": f"HOST_UNREACHABLE: {where}: did not answer: {reason} {remedy}",
         }
 
     @contextmanager

@@ -80,13 +80,16 @@ class Hypervisor:
 
     def active_networks(self) -> tuple[str, ...]:
         """Names of the active libvirt networks; none where the driver has no networks."""
-        try:
-            found = self._connection.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE)
-        except libvirt.libvirtError as error:
-            if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
-                return ()
-            raise
-        return tuple(sorted(one.name() for one in found))
+
+        def ask() -> list[Any]:
+            try:
+                return list(self._connection.listAllNetworks(libvirt.VIR_CONNECT_LIST_NETWORKS_ACTIVE))
+            except libvirt.libvirtError as error:
+                if error.get_error_code() == libvirt.VIR_ERR_NO_SUPPORT:
+                    return []
+                raise
+
+        return tuple(sorted(one.name() for one in self._do("list its networks", ask)))
 
     def domain_capabilities(self, emulator: str, arch: str, machine: str, domain_type: str) -> ET.Element:
         """What a domain of that kind can have here.

@@ -175,6 +175,8 @@ def _steps(
 
 def _ended(host: str, began: Entry, ended: Entry) -> tuple[float, StepLine]:
     did = ", ".join(str(name) for name in began.result.get("effects", ()))
+    if "evidence" in ended.result:
+        did = ", ".join(f"{key} {value}" for key, value in ended.result["evidence"].items())
     if ended.event is Event.FAIL:
         did = f"failed: {ended.result.get('code', '')}"
     return began.at, StepLine(began.step.value, host, round(ended.at - began.at, 3), did)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory, image
@@ -24,8 +24,14 @@ _BLOCK = 512
 _PIDFILES = "/run/libvirt/qemu"
 
 
-def survey(domain: Domain, neighbours: Sequence[Domain], clock: Callable[[], float]) -> DomainFacts:
-    """All that a move needs to know of *domain*; *neighbours* are the domains of the hypervisor."""
+def disk_paths(domains: Sequence[Domain]) -> Mapping[str, tuple[str, ...]]:
+    """The paths of each domain's disks, by its name."""
+    definitions = (GuestDefinition.from_xml(one.xml(inactive=True)) for one in domains)
+    return {one.name: tuple(disk.path for disk in one.disks if disk.path) for one in definitions}
+
+
+def survey(domain: Domain, neighbours: Mapping[str, tuple[str, ...]], clock: Callable[[], float]) -> DomainFacts:
+    """All that a move needs to know of *domain*; *neighbours* are the C(disk_paths()) of the hypervisor's domains."""
     state = domain.state()
     off = state == "shut off"
     stored = domain.xml(inactive=True)
@@ -64,16 +70,10 @@ def _has_job(domain: Domain, disk: DiskElement) -> bool:
     return disk.device == "disk" and domain.has_block_job(disk.target)
 
 
-def _users_of(own: str, domain: Domain, neighbours: Sequence[Domain]) -> tuple[str, ...]:
+def _users_of(own: str, domain: Domain, neighbours: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     inside = own.rstrip("/") + "/"
-    found = []
-    for other in neighbours:
-        if other.uuid == domain.uuid:
-            continue
-        disks = GuestDefinition.from_xml(other.xml(inactive=True)).disks
-        if any(one.path.startswith(inside) for one in disks):
-            found.append(other.name)
-    return tuple(sorted(found))
+    users = (name for name, paths in neighbours.items() if any(path.startswith(inside) for path in paths))
+    return tuple(sorted(name for name in users if name != domain.name))
 
 
 def _uptime_s(name: str, now: float, pidfiles: str = _PIDFILES) -> int | None:
