@@ -8,10 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import parse_options
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Operation
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.request import parse_request
+from ansible_collections.kvmops.mobility.plugins.module_utils._version import VERSION
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import ControllerAction
+
+
+def _check_version(playbooks: str) -> None:
+    """From a checkout, the playbooks may be of one version and the collection that Ansible resolves of another."""
+    if playbooks != VERSION:
+        raise Refused(
+            "VERSION_MISMATCH",
+            "kvmops.mobility",
+            f"the playbooks are of version {playbooks}, the collection that Ansible found is {VERSION}.",
+            "Use the installed collection's playbooks (kvmops.mobility.resize), or run make install in the checkout.",
+        )
 
 
 class ActionModule(ControllerAction):
@@ -19,6 +32,7 @@ class ActionModule(ControllerAction):
 
     def work(self, arguments: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
         """The request as it was typed, found to be good, and what of it the plays need."""
+        _check_version(str(arguments.get("playbooks_version", VERSION)))
         request = parse_request(arguments)
         options = parse_options(request.operation, arguments)
         return {

@@ -27,6 +27,9 @@ options:
     type: str
     required: true
     choices: [resize, migrate, confirm, revert]
+  playbooks_version:
+    description: Version of the playbooks that ask; refused when it is not the collection's.
+    type: str
   vm:
     description: Name or UUID of a guest, or a list of them.
     type: raw

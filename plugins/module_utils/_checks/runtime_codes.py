@@ -34,6 +34,7 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
         "Some guests of the run were refused or failed.",
         "The lines above the message say which and why.",
     ),
+    ("FILE_SYSTEM_FAILED", "A file system is full, read-only or forbids something.", "Mend it on that hypervisor."),
     ("GUEST_DID_NOT_START", "The guest did not run in time after its start.", "See its log on the hypervisor."),
     (
         "GUEST_DID_NOT_STOP",
@@ -69,4 +70,5 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("REMOVAL_FAILED", "A directory could not be removed.", "Remove it by hand, then run it again."),
     ("STATE_CHANGED", "The guest was started or stopped after the plan was made.", "Run it again."),
     ("TAGS_NOT_SUPPORTED", "--tags would skip parts of the flow.", "Leave --tags and --skip-tags out."),
+    ("VERSION_MISMATCH", "Playbooks and collection are of two versions.", "Use the playbooks of the installed one."),
 )
