@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The root file system all hosts share, and the parts small guests are made of.
 
 Built once into the cache under a name that is a hash of what defines it, so a changed
@@ -248,7 +251,7 @@ def _order_modules(unpacked: Path, guest: Path) -> None:
             ["modprobe", f"--dirname={unpacked}", f"--set-version={modules.name}", "--show-depends", name]
         ).stdout
         for line in shown.splitlines():
-            verb, _, rest = line.partition(" ")
+            verb, _space, rest = line.partition(" ")
             if verb == "insmod" and rest.strip() not in files:
                 files.append(rest.strip())
     target = guest / "modules"

@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """The file system of a host's own that holds its images and its migration records.
 
 It is a loop mount of a sparse file, apart from the host's root, so that a power loss

@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Keys: the lab's way into the hosts, and the hosts' trust in each other.
 
 Host keys are made here and read from the root file systems, so what is pinned is what the

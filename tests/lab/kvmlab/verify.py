@@ -1,3 +1,6 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
 """Judging a guest: where it is, how big, and whether its data is what was seeded."""
 
 from __future__ import annotations
@@ -66,14 +69,15 @@ def verify(name: str, hosts: list[Host]) -> GuestView:
     problems: list[str] = []
     active = [host for host, state in found.values() if state != "shut off"]
     definitions = {
-        host.name: parse(virsh(host, "dumpxml", "--inactive", "--security-info", name)) for host, _ in found.values()
+        host.name: parse(virsh(host, "dumpxml", "--inactive", "--security-info", name))
+        for host, _state in found.values()
     }
-    startable = [host for host, _ in found.values() if _complete(host, definitions[host.name])]
+    startable = [host for host, _state in found.values() if _complete(host, definitions[host.name])]
     if len(active) > 1:
         raise LabError(f"guest {name!r} runs on {' and '.join(host.name for host in active)}")
     if len(startable) > 1:
         problems.append(f"can be started on {' and '.join(host.name for host in startable)}")
-    chosen = (active or startable or [host for host, _ in found.values()])[0]
+    chosen = (active or startable or [host for host, _state in found.values()])[0]
     defined = definitions[chosen.name]
     view = GuestView(
         name=name,
