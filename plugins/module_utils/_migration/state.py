@@ -96,8 +96,9 @@ def _reverted(source: Sequence[Entry], destination: Sequence[Entry]) -> Status |
 
 
 def _last(entries: Sequence[Entry], step: Step, event: Event) -> int:
-    """Position of the last line about *step* of a revert, -1 without one."""
-    wanted = [i for i, e in enumerate(entries) if (e.phase, e.step, e.event) == (Phase.REVERT, step, event)]
+    """Position of the last line about *step* as a whole in a revert, -1 without one."""
+    seen = (Phase.REVERT, step, event, "")
+    wanted = [i for i, e in enumerate(entries) if (e.phase, e.step, e.event, e.effect) == seen]
     return wanted[-1] if wanted else -1
 
 
