@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store, sync_directory
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store, sync_directory, write_all
 
 
 class Event(enum.Enum):
@@ -121,7 +121,7 @@ class Journal:
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             _drop_torn_line(descriptor)
-            os.write(descriptor, json.dumps(entry.as_result(), sort_keys=True).encode() + b"\n")
+            write_all(descriptor, json.dumps(entry.as_result(), sort_keys=True).encode() + b"\n")
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

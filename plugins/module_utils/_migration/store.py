@@ -25,12 +25,18 @@ def write_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
     scratch = path.with_name(f".{path.name}.new")
     descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:
-        os.write(descriptor, data)
+        write_all(descriptor, data)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
     os.replace(scratch, path)
     sync_directory(path.parent)
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of *data*: a disk that fills up takes a part first, and is an error only when asked for the rest."""
+    while data:
+        data = data[os.write(descriptor, data) :]
 
 
 def sync_directory(directory: Path) -> None:
