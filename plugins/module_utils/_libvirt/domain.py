@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Callable, TypeVar
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connection import translated
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt, libvirt_qemu
 
@@ -107,7 +108,11 @@ class Domain:
 
         Raises MobilityError(LIBVIRT_FAILED) when no agent answers.
         """
-        answer: Mapping[str, str] = self._do("ask its agent for the CPUs", lambda: self._handle.guestVcpus(0))
+        answer: Mapping[str, str] | None = self._do("ask its agent for the CPUs", lambda: self._handle.guestVcpus(0))
+        if answer is None:  # where libvirt's other bindings raise, this one gives None
+            raise MobilityError(
+                "LIBVIRT_FAILED", self.name, "its agent does not tell its CPUs.", "See the agent's log."
+            )
         return _count_cpu_list(answer.get("online", ""))
 
     def set_time(self, seconds: int) -> None:
