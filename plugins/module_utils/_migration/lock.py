@@ -13,7 +13,11 @@ import os
 from dataclasses import asdict, dataclass
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store, sync_directory
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import (
+    Store,
+    sync_directory,
+    write_durably,
+)
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,8 @@ def take(store: Store, lock: Lock) -> None:
     """
     path = store.lock(lock.uuid)
     store.make(path.parent)
-    scratch = path.with_name(f".{path.name}.{lock.migration}")
-    scratch.write_text(json.dumps(asdict(lock), sort_keys=True) + "\n", encoding="utf-8")
+    scratch = path.with_name(f".{path.name}.{lock.migration}.{os.getpid()}")
+    write_durably(scratch, json.dumps(asdict(lock), sort_keys=True).encode() + b"\n")
     try:
         os.link(scratch, path)
         sync_directory(path.parent)
