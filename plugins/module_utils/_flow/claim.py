@@ -76,6 +76,7 @@ def _lock(context: Context, migration: Migration) -> tuple[Effect, ...]:
 
 
 def _record(context: Context, migration: Migration) -> tuple[Effect, ...]:
+    """The record comes before the lock: a lock whose record was never written could not be explained to anybody."""
     kept = record.Record(
         role=context.params["role"],
         migration=migration,
@@ -118,7 +119,7 @@ def _plan_source(context: Context, migration: Migration) -> Plan:
 
     keeping = Effect("definitions", "keep the old and the new definition in the record", keep)
     where = str(record.definitions_directory(context.store, migration.id))
-    effects = (*_lock(context, migration), *_record(context, migration), keeping)
+    effects = (*_record(context, migration), *_lock(context, migration), keeping)
     return Plan(effects, result={"definitions_directory": where})
 
 
@@ -133,7 +134,7 @@ def _plan_destination(context: Context, migration: Migration) -> Plan:
     for path in (migration.directory, migration.reverted):
         if os.path.lexists(path):
             raise Refused("LEFTOVER_PATHS", path, "exists on the destination.", "Look what it is and move it away.")
-    return Plan((*locking, *_record(context, migration), *_stage(context, migration)))
+    return Plan((*_record(context, migration), *locking, *_stage(context, migration)))
 
 
 def _check_capacity(context: Context, migration: Migration) -> None:
