@@ -66,7 +66,7 @@ class Store:
         """Make *directory* and what is above it, durably."""
         missing = [one for one in (directory, *directory.parents) if not one.exists()]
         for one in reversed(missing):
-            one.mkdir(mode=0o700)
+            one.mkdir(mode=0o700, exist_ok=True)  # another claim may make it at the same time
             sync_directory(one.parent)
         return directory
 
