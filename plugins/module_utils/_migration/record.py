@@ -48,7 +48,7 @@ def write(store: Store, record: Record) -> None:
     there = store.read_json(path)
     if there is None:
         store.write_json(path, record.as_result())
-    elif there["migration"] != record.as_result()["migration"]:
+    elif Migration.from_result(there["migration"]) != record.migration:
         raise Refused(
             "RECORD_DIFFERS",
             record.migration.id,
