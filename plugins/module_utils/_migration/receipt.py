@@ -125,7 +125,7 @@ def build(
         migration=migration,
         phase=phase,
         status=status,
-        steps=_steps(migration, phase, source, destination),
+        steps=_steps(migration, phase, source, destination, clock_offset_s),
         outage=_measure(phase, source, destination, clock_offset_s),
         bytes_sent=int(_result(source, phase, Step.COPY).get("bytes_sent", 0)),
         where=where,
@@ -156,11 +156,16 @@ def _next(migration: Migration, status: Status) -> tuple[str, ...]:
 
 
 def _steps(
-    migration: Migration, phase: Phase, source: Sequence[Entry], destination: Sequence[Entry]
+    migration: Migration,
+    phase: Phase,
+    source: Sequence[Entry],
+    destination: Sequence[Entry],
+    clock_offset_s: float,
 ) -> tuple[StepLine, ...]:
-    """The steps of both hypervisors in the order they began."""
+    """The steps of both hypervisors in the order they began, by the source's clock."""
     lines: list[tuple[float, StepLine]] = []
-    for host, entries in ((migration.source, source), (migration.destination, destination)):
+    hosts = ((migration.source, source, 0.0), (migration.destination, destination, clock_offset_s))
+    for host, entries, ahead in hosts:
         began: dict[Step, Entry] = {}
         for entry in entries:
             if entry.phase is not phase or entry.effect:
@@ -168,18 +173,19 @@ def _steps(
             if entry.event is Event.BEGIN:
                 began[entry.step] = entry
             elif entry.step in began:
-                lines.append(_ended(host, began.pop(entry.step), entry))
-        lines += [(one.at, StepLine(one.step.value, host, None, "did not end")) for one in began.values()]
+                first = began.pop(entry.step)
+                lines.append((first.at - ahead, _ended(host, first, entry)))
+        lines += [(one.at - ahead, StepLine(one.step.value, host, None, "did not end")) for one in began.values()]
     return tuple(line for _at, line in sorted(lines, key=lambda pair: pair[0]))
 
 
-def _ended(host: str, began: Entry, ended: Entry) -> tuple[float, StepLine]:
+def _ended(host: str, began: Entry, ended: Entry) -> StepLine:
     did = ", ".join(str(name) for name in began.result.get("effects", ()))
     if "evidence" in ended.result:
         did = ", ".join(f"{key} {value}" for key, value in ended.result["evidence"].items())
     if ended.event is Event.FAIL:
         did = f"failed: {ended.result.get('code', '')}"
-    return began.at, StepLine(began.step.value, host, round(ended.at - began.at, 3), did)
+    return StepLine(began.step.value, host, round(ended.at - began.at, 3), did)
 
 
 def _result(entries: Sequence[Entry], phase: Phase, step: Step) -> Mapping[str, Any]:
