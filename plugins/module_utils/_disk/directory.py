@@ -143,11 +143,23 @@ def remove(path: str) -> bool:
 
 
 def take_ownership(directory: str, wanted: Iterable[EntryFacts], uid: int, gid: int, mode: int) -> None:
-    """Give *directory* and its entries the owner and mode they had on the source, as recorded."""
+    """Give *directory* and its entries the owner and mode they had on the source, as recorded.
+
+    Until now an unprivileged user could write there. So the directory is closed first, and then nothing is trusted
+    that could lead out of it: a link would hand somebody else's file over.
+    Raises Refused(PATH_NOT_OURS) for an entry that is not a plain file with one name.
+    """
+    os.chown(directory, 0, 0)
+    os.chmod(directory, 0o700)
     for entry in wanted:
         path = Path(directory) / entry.name
-        if path.is_symlink() or not path.exists():
+        if not os.path.lexists(path):
             continue
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            raise Refused(
+                "PATH_NOT_OURS", str(path), "is not a plain file with one name.", "Find out who put it there."
+            )
         os.chown(path, entry.uid, entry.gid)
         path.chmod(entry.mode)
     os.chown(directory, uid, gid)

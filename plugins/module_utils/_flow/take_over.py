@@ -61,8 +61,8 @@ def _bring_in(context: Context, migration: Migration) -> tuple[Effect, ...]:
         )
     growing = tuple(_grow(migration, disk) for disk in migration.disks if disk.new_bytes > disk.old_bytes)
     return (
-        Effect("definitions", "keep the definitions that came with the copy", lambda: _keep(context, migration)),
         Effect("own", "give the images their owner and mode", lambda: _own(context, migration)),
+        Effect("definitions", "keep the definitions that came with the copy", lambda: _keep(context, migration)),
         Effect("check", "compare the copy with the source and check the images", lambda: _check(context, migration)),
         *growing,
         _place(migration.staging, migration.directory),
