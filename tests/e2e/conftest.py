@@ -1,0 +1,29 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Makes sure that the lab is up, and that no test finds what an aborted run left."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from ansible_collections.kvmops.mobility.tests.e2e import lab
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lab_is_up() -> Iterator[None]:
+    """The lab's two hosts, without guests of earlier runs of these tests."""
+    if lab.run("status", check=False).returncode != 0:
+        lab.run("up", timeout_s=900)
+    sweep()
+    yield
+    sweep()
+
+
+def sweep() -> None:
+    """Remove the guests that carry the tests' prefix, and the odd ones' leavings."""
+    left = [name for name in lab.guests() if name.startswith(lab.PREFIX)]
+    lab.destroy(*left)
+    lab.parallel(lambda host: lab.remote(host, "sweep", lab.PREFIX), lab.HOSTS)

@@ -1,0 +1,103 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A hypervisor that is silent, one that is not who it was, and a destination that is left to us to choose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.kvmops.mobility.tests.e2e import lab, snapshot
+from ansible_collections.kvmops.mobility.tests.e2e.lab import View
+from ansible_collections.kvmops.mobility.tests.e2e.play import INVENTORY, Run, play
+
+WITH_SILENT = (INVENTORY, Path(__file__).resolve().parent / "inventories/silent.yml")
+ROAMING = "e2e-roaming"
+WARY = "e2e-wary"
+NOBODY = "e2e-nobody"
+PINS = "/etc/ssh/ssh_known_hosts"
+OTHER = "/root/e2e-other"
+FORGE = (
+    f"set -e; ssh-keygen -q -t ed25519 -N '' -f {OTHER}; cp {PINS} {PINS}.e2e; sed -i '/^c2,/d' {PINS}; "
+    f"sed 's/^/c2,198.51.100.12 /' {OTHER}.pub >> {PINS}; rm {OTHER} {OTHER}.pub"
+)
+"""Takes c2's keys out of what c1 knows and puts in one that c2 does not have."""
+
+
+@pytest.fixture(scope="module")
+def guests() -> Iterator[Mapping[str, View]]:
+    """One that runs, one that is off, both on c1."""
+    try:
+        lab.parallel(lambda name: lab.create(name, *(["--off"] if name == WARY else [])), [ROAMING, WARY])
+        yield lab.verify_all([ROAMING, WARY])
+    finally:
+        lab.destroy(ROAMING, WARY)
+
+
+@pytest.fixture
+def another_host_key(guests: Mapping[str, View]) -> Iterator[None]:
+    """c2 has, as far as c1 knows, other host keys than it shows."""
+    lab.shell("c1", FORGE)
+    yield
+    lab.shell("c1", f"mv {PINS}.e2e {PINS}")
+
+
+def test_a_silent_hypervisor_is_named_where_it_matters(guests: Mapping[str, View]) -> None:
+    before = snapshot.take()
+    run = play("migrate", {"vm": [NOBODY, ROAMING], "dest": "c3"}, inventory=WITH_SILENT)
+    assert run.code != 0
+    lost = run.findings(NOBODY)
+    assert set(lost) == {"HYPERVISOR_UNREACHABLE"}
+    assert NOBODY in lost["HYPERVISOR_UNREACHABLE"]
+    assert "c3: HOST_UNREACHABLE" in lost["HYPERVISOR_UNREACHABLE"]
+    away = run.findings(ROAMING)
+    assert set(away) == {"DEST_UNREACHABLE"}
+    assert f"c3, the destination of {ROAMING}" in away["DEST_UNREACHABLE"]
+    assert snapshot.difference(before, snapshot.take()) == []
+
+
+def test_a_host_key_that_changed_ends_the_copy_and_all_is_undone(
+    guests: Mapping[str, View], another_host_key: None
+) -> None:
+    before = snapshot.take()
+    run = play("migrate", {"vm": WARY, "dest": "c2"})
+    assert run.code != 0
+    line = run.last_lines()[WARY]
+    assert line.startswith(f"{WARY}: failed, on c1: COPY_FAILED: 198.51.100.12: ")
+    assert "ost key verification failed" in line
+    after = snapshot.take()
+    assert lab.verify(WARY) == guests[WARY]
+    assert snapshot.of_guest(after, "c2", WARY) == []
+    changed = snapshot.difference(before, after)
+    assert [one for one in changed if f"/migrations/{run.receipt(WARY)['migration']['id']}" not in one] == []
+
+
+@pytest.fixture(scope="module")
+def roamed(guests: Mapping[str, View]) -> Run:
+    """A cold move of the guest that runs, to wherever there is room, while one hypervisor is silent."""
+    return play("migrate", {"vm": ROAMING, "dest": "auto"}, inventory=WITH_SILENT)
+
+
+def test_auto_takes_the_hypervisor_that_passes(guests: Mapping[str, View], roamed: Run) -> None:
+    assert roamed.code == 0, roamed.output
+    assert roamed.last_lines()[ROAMING] == f"{ROAMING}: VERIFY_RESIZE, on c2"
+    view = lab.verify(ROAMING)
+    assert (view.host, view.state, view.problems) == ("c2", "running", ())
+    assert view.size == guests[ROAMING].size
+    assert view.sums == guests[ROAMING].sums
+
+
+def test_status_says_who_is_silent(roamed: Run) -> None:
+    run = play("status", inventory=WITH_SILENT)
+    assert run.code == 0
+    assert f"{ROAMING}  migrate c1 -> c2  VERIFY_RESIZE" in run.output
+    assert "no answer from c3: HOST_UNREACHABLE" in run.output
+
+
+def test_a_migrate_is_reverted_like_a_resize(guests: Mapping[str, View], roamed: Run) -> None:
+    run = play("revert", {"vm": ROAMING, "data": "discard"}, inventory=WITH_SILENT)
+    assert run.code == 0, run.output
+    assert lab.verify(ROAMING) == guests[ROAMING]
