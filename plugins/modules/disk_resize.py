@@ -52,9 +52,9 @@ steps:
   type: list
   elements: dict
   sample:
-    - name: fence
-      does: rename /var/lib/libvirt/images/web1 to /var/lib/libvirt/images/web1_resize
-      seconds: 0.002
+    - name: grow
+      does: grow /var/lib/libvirt/images/web1/disk to 42949672960 bytes
+      seconds: 0.03
 """
 
 import os

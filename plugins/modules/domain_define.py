@@ -97,9 +97,9 @@ steps:
   type: list
   elements: dict
   sample:
-    - name: fence
-      does: rename /var/lib/libvirt/images/web1 to /var/lib/libvirt/images/web1_resize
-      seconds: 0.002
+    - name: define
+      does: define web1
+      seconds: 0.01
 """
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit import (

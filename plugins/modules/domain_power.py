@@ -75,6 +75,14 @@ stop_requests:
   description: How often the guest was asked.
   returned: when the guest was stopped
   type: int
+stop_s:
+  description: Seconds until it was off.
+  returned: when the guest was stopped
+  type: float
+start_wait_s:
+  description: Seconds from the start until libvirt reported it running.
+  returned: when the guest was started
+  type: float
 
 steps:
   description: The effects, in order; in check mode those that would be.
@@ -82,9 +90,9 @@ steps:
   type: list
   elements: dict
   sample:
-    - name: fence
-      does: rename /var/lib/libvirt/images/web1 to /var/lib/libvirt/images/web1_resize
-      seconds: 0.002
+    - name: shut_off
+      does: stop web1 (shut_off)
+      seconds: 3.2
 """
 
 from typing import Any

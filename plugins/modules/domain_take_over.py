@@ -40,7 +40,7 @@ options:
     elements: dict
     default: []
   directory_owner:
-    description: Owner and mode of the directory, as the hand-over returned them.
+    description: Owner and mode of the directory, as the hand-over returned them. The mode V(457) is octal 0711.
     type: dict
     default: {uid: 0, gid: 0, mode: 457}
 seealso:
@@ -87,9 +87,9 @@ steps:
   type: list
   elements: dict
   sample:
-    - name: fence
-      does: rename /var/lib/libvirt/images/web1 to /var/lib/libvirt/images/web1_resize
-      seconds: 0.002
+    - name: start
+      does: start web1
+      seconds: 0.9
 """
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.take_over import plan

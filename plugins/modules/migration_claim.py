@@ -75,9 +75,9 @@ steps:
   type: list
   elements: dict
   sample:
-    - name: fence
-      does: rename /var/lib/libvirt/images/web1 to /var/lib/libvirt/images/web1_resize
-      seconds: 0.002
+    - name: lock
+      does: lock web1 for migration 4d4c356e60dc
+      seconds: 0.001
 """
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.claim import plan

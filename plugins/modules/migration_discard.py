@@ -41,9 +41,9 @@ steps:
   type: list
   elements: dict
   sample:
-    - name: fence
-      does: rename /var/lib/libvirt/images/web1 to /var/lib/libvirt/images/web1_resize
-      seconds: 0.002
+    - name: remove
+      does: remove /var/lib/libvirt/images/web1_resize
+      seconds: 0.2
 """
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.discard import plan

@@ -43,9 +43,9 @@ steps:
   type: list
   elements: dict
   sample:
-    - name: fence
-      does: rename /var/lib/libvirt/images/web1 to /var/lib/libvirt/images/web1_resize
-      seconds: 0.002
+    - name: unlock
+      does: release the lock of web1
+      seconds: 0.001
 """
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.release import plan

@@ -23,11 +23,25 @@ extends_documentation_fragment:
   - kvmops.mobility.frame.libvirt
   - kvmops.mobility.frame.step
 options: {}
+notes:
+  - >-
+    Take the destination back first, and the source only when that did not fail: as long as the destination may
+    run the guest, the source must not start it. In a revert (O(phase=revert)) it is the other way round.
+  - >-
+    A move that is finished (C(VERIFY_RESIZE)) is taken back by the revert playbook, never by this module alone:
+    it would throw the guest away on the destination without looking at the source.
+seealso:
+  - module: kvmops.mobility.migration_info
 """
 
 EXAMPLES = r"""
 ---
-- name: Take the hand-over back
+- name: Take back what was done on the destination
+  kvmops.mobility.migration_undo:
+    migration: "{{ kvmops_migration.id }}"
+  delegate_to: "{{ kvmops_migration.destination }}"
+
+- name: Take back what was done on the source
   kvmops.mobility.migration_undo:
     migration: "{{ kvmops_migration.id }}"
   delegate_to: "{{ kvmops_migration.source }}"
@@ -46,9 +60,9 @@ steps:
   type: list
   elements: dict
   sample:
-    - name: fence
-      does: rename /var/lib/libvirt/images/web1 to /var/lib/libvirt/images/web1_resize
-      seconds: 0.002
+    - name: stage
+      does: 'take claim stage back: remove path /var/lib/libvirt/images/web1.4f9a58f6ab27.staging'
+      seconds: 0.004
 """
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.undo import plan
