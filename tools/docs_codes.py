@@ -35,8 +35,9 @@ Whatever is refused or fails says so with a code, what it is about, what is wron
 
    CODE: subject: what is wrong. What to do.
 
-A code is never renamed, so that scripts and runbooks can match on it. A task that failed has it in ``code``; the receipt
-and the last lines of a run have it in what they say. A message may have a better remedy than this page: it knows the case.
+A code is never renamed, so that scripts and runbooks can match on it. A task that failed has it in ``code``; the
+receipt and the last lines of a run have it in what they say. A message may have a better remedy than this page,
+because it knows the case.
 
 ``block``: refused before anything was changed. ``warn``: the move goes on, and the plan shows it. ``fail``: met at a
 step of the run; what that means for the guest is in
