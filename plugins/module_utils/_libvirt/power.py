@@ -65,7 +65,7 @@ class Stopper:
             if elapsed >= policy.timeout_s:
                 return self._out_of_time(policy, requests, began)
             if elapsed >= requests * policy.retry_interval_s:
-                self._ask()
+                self._unless_off(self._domain.shutdown)
                 requests += 1
             self._sleep(min(_POLL_S, policy.timeout_s - elapsed))
         return Stopped(forced=False, requests=requests, seconds=self._monotonic() - began)
@@ -74,20 +74,20 @@ class Stopper:
         """Pull the plug."""
         began = self._monotonic()
         if not self._domain.is_off():
-            self._domain.destroy()
+            self._unless_off(self._domain.destroy)
         return Stopped(forced=True, requests=0, seconds=self._monotonic() - began)
 
-    def _ask(self) -> None:
+    def _unless_off(self, request: Callable[[], None]) -> None:
         """A guest that goes off between the look and the request makes the request fail: that is success."""
         try:
-            self._domain.shutdown()
+            request()
         except MobilityError:
             if self._domain.state() != OFF:
                 raise
 
     def _out_of_time(self, policy: StopPolicy, requests: int, began: float) -> Stopped:
         if policy.on_timeout is OnTimeout.FORCE:
-            self._domain.destroy()
+            self._unless_off(self._domain.destroy)
             return Stopped(forced=True, requests=requests, seconds=self._monotonic() - began)
         raise TimedOut(
             "GUEST_DID_NOT_STOP",
