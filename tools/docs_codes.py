@@ -59,14 +59,14 @@ def groups() -> tuple[Group, ...]:
     """The catalogue's codes in its order, under the headings of the page."""
     running = tuple(codes.CODES[code] for code, _meaning, _remedy in RUNTIME)
     return (
-        Group("What was asked", "Found before any hypervisor is asked anything.", codes._REQUEST),
-        Group("Where the guest is", "Found when the hypervisors have answered.", codes._WHEREABOUTS),
-        Group("The guest", "Its state, and what is attached to its life cycle.", codes._GUEST),
-        Group("Devices", "What ties the guest to its hypervisor.", codes._DEVICES),
-        Group("Disks and storage", "Its images and the directory they are in.", codes._DISKS),
-        Group("Size", "What stands against the new size.", codes._SIZE),
-        Group("Destination: room and names", "Whether it is there, has room and has the names free.", codes._PLACEMENT),
-        Group("Destination: what the guest needs", "Network, CPU, machine, firmware.", codes._HOST),
+        Group("What was asked", "Found before any hypervisor is asked anything.", codes.REQUEST),
+        Group("Where the guest is", "Found when the hypervisors have answered.", codes.WHEREABOUTS),
+        Group("The guest", "Its state, and what is attached to its life cycle.", codes.GUEST),
+        Group("Devices", "What ties the guest to its hypervisor.", codes.DEVICES),
+        Group("Disks and storage", "Its images and the directory they are in.", codes.DISKS),
+        Group("Size", "What stands against the new size.", codes.SIZE),
+        Group("Destination: room and names", "Whether it is there, has room and has the names free.", codes.PLACEMENT),
+        Group("Destination: what the guest needs", "Network, CPU, machine, firmware.", codes.HOST),
         Group("During a run", "Failures of steps, and of confirm, revert and the modules.", running, fails=True),
     )
 

@@ -19,7 +19,7 @@ attributes:
   idempotent:
     description: A second run that finds what the first one made changes nothing.
   action_group:
-    description: C(group/kvmops.mobility.mobility) in C(module_defaults) sets defaults for all modules of the collection.
+    description: C(group/kvmops.mobility.mobility) in C(module_defaults) sets defaults for all our modules.
     support: full
     membership:
       - kvmops.mobility.mobility

@@ -109,7 +109,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit impor
     verify_only,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain, undefine_flags
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 
@@ -156,13 +156,16 @@ def _plan_absent(context: Context, domain: Domain) -> Plan:
             "has a managed save image, which libvirt cannot keep without the guest.",
             "Start and shut it down first, or give managed_save=remove.",
         )
-    flags = undefine_flags(
-        keep_nvram=context.params["nvram"] == "keep",
-        keep_tpm=context.params["tpm"] == "keep",
-        remove_managed_save=not keep_managed_save,
-    )
-    undefine = Effect("undefine", f"undefine {domain.name}", lambda: domain.undefine(flags))
-    return Plan((undefine,), before=domain.xml(), after="")
+
+    def undefine() -> None:
+        domain.undefine(
+            keep_nvram=context.params["nvram"] == "keep",
+            keep_tpm=context.params["tpm"] == "keep",
+            remove_managed_save=not keep_managed_save,
+        )
+
+    effect = Effect("undefine", f"undefine {domain.name}", undefine)
+    return Plan((effect,), before=domain.xml(), after="")
 
 
 def main() -> None:

@@ -40,9 +40,9 @@ options:
     elements: dict
     default: []
   directory_owner:
-    description: Owner and mode of the directory, as the hand-over returned them. The mode V(457) is octal 0711.
+    description: Owner and mode of the directory, as the hand-over returned them. Without it, root's and octal 0711.
     type: dict
-    default: {uid: 0, gid: 0, mode: 457}
+    default: {}
 seealso:
   - module: kvmops.mobility.domain_hand_over
 """
@@ -103,7 +103,7 @@ def main() -> None:
         "definition_digests": {"type": "dict", "default": {}},
         "digests": {"type": "dict", "default": {}},
         "entries": {"type": "list", "elements": "dict", "default": []},
-        "directory_owner": {"type": "dict", "default": {"uid": 0, "gid": 0, "mode": 0o711}},
+        "directory_owner": {"type": "dict", "default": {}},
     }
     run(Spec(options=options, step=Step.TAKE_OVER), plan)
 

@@ -37,6 +37,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+status:
+  description: The status that the receipt tells of, empty without one.
+  returned: success
+  type: str
 steps:
   description: The effects, in order; in check mode those that would be.
   returned: always

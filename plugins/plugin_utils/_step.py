@@ -60,7 +60,7 @@ class StepAction(ActionBase):
             result.update(self._unreachable(where, str(result.get("msg", ""))))
         if result.get("failed") and "code" not in result:
             result["code"] = "MODULE_FAILED"
-            result["remedy"] = f"See the output of the task; look at {where}, then run recover or status."
+            result["remedy"] = f"See the output of the task; look at {where}, then run kvmops.mobility.status."
         result["ran_on"] = where
         result["controller_clock"] = {"began": began, "ended": time.time()}
         return result

@@ -205,6 +205,7 @@ def fit(uuid: str = UUID, **values: Any) -> FitFacts:
         capabilities_error="",
         existing_paths=(),
         free_bytes=900 * GIB,
+        total_bytes=0,
         free_inodes=1_000_000,
         parent_exists=True,
         storage_shared="no",

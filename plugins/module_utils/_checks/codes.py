@@ -44,12 +44,12 @@ def _warn(code: str, meaning: str, remedy: str) -> CodeDoc:
 _AGAIN = "then run again"
 _NOT_YET = "It cannot be carried yet"
 
-_REQUEST = (
+REQUEST = (
     _block("VM_MISSING", "No guest was named.", "Name one: -e vm=NAME, or several in a vars file or as JSON."),
     _block("VM_DUPLICATE", "The same guest was named twice.", "Name each guest once, by name or by UUID."),
     _block("VALUE_INVALID", "A variable has a value that it cannot have.", "Correct the variable that is named."),
-    _block("FLAVOR_INVALID", "A flavor's definition is wrong.", "Correct the flavor in the variable 'flavors'."),
-    _block("FLAVOR_UNKNOWN", "There is no such flavor.", "Use one of those listed, or define it in 'flavors'."),
+    _block("FLAVOR_INVALID", "A flavor's definition is wrong.", "Correct the flavor in the variable kvmops_flavors."),
+    _block("FLAVOR_UNKNOWN", "There is no such flavor.", "Use one of those listed, or define it in kvmops_flavors."),
     _block(
         "FLAVOR_PART_UNMAPPED",
         "The flavor has an ephemeral or swap disk, for which a plain guest has no counterpart.",
@@ -78,7 +78,7 @@ _REQUEST = (
     ),
 )
 
-_WHEREABOUTS = (
+WHEREABOUTS = (
     _block(
         "GUEST_NOT_FOUND",
         "No hypervisor has a guest with that name or UUID.",
@@ -121,7 +121,7 @@ _WHEREABOUTS = (
     ),
 )
 
-_GUEST = (
+GUEST = (
     _block(
         "WRONG_STATE",
         "The guest is neither running nor shut off (paused, in shutdown, crashed, pmsuspended).",
@@ -179,7 +179,7 @@ _GUEST = (
     ),
 )
 
-_DEVICES = (
+DEVICES = (
     _block(
         "NVRAM_UNSUPPORTED",
         "The guest boots by UEFI with variables in NVRAM.",
@@ -203,7 +203,7 @@ _DEVICES = (
     ),
 )
 
-_DISKS = (
+DISKS = (
     _block(
         "DISK_NOT_A_FILE",
         "A disk is not a regular file.",
@@ -287,7 +287,7 @@ _DISKS = (
     ),
 )
 
-_SIZE = (
+SIZE = (
     _block(
         "SAME_FLAVOR",
         "The guest has the size that was asked for.",
@@ -340,24 +340,24 @@ _SIZE = (
     ),
 )
 
-_PLACEMENT = (
+PLACEMENT = (
     _block("DEST_UNKNOWN", "The destination is not in the inventory.", "Use a name of the group 'hypervisors'."),
     _block("DEST_UNREACHABLE", "The destination does not answer.", "Bring it back, or choose another destination."),
     _block("DEST_IS_SOURCE", "The guest is on the destination already.", "Choose another destination."),
     _block(
         "DEST_VCPUS_FULL",
         "The destination has too few vCPUs left by claim.",
-        "Choose another destination, confirm open migrations there, or raise capacity.cpu_ratio.",
+        "Choose another destination, confirm open migrations there, or raise kvmops_capacity.cpu_ratio.",
     ),
     _block(
         "DEST_MEMORY_FULL",
         "The destination has too little memory left by claim.",
-        "Choose another destination, confirm open migrations there, or raise capacity.memory_ratio.",
+        "Choose another destination, confirm open migrations there, or raise kvmops_capacity.memory_ratio.",
     ),
     _block(
         "DEST_DISK_FULL",
         "The destination has too little disk left, by claim or really.",
-        "Choose another destination, free space there, or (by claim only) raise capacity.disk_ratio.",
+        "Choose another destination, free space there, or (by claim only) raise kvmops_capacity.disk_ratio.",
     ),
     _warn(
         "DEST_MEMORY_LOW",
@@ -388,7 +388,7 @@ _PLACEMENT = (
     ),
 )
 
-_HOST = (
+HOST = (
     _block(
         "BRIDGE_MISSING",
         "A bridge that the guest plugs into is not on the destination.",
@@ -441,14 +441,14 @@ _HOST = (
 CODES: Mapping[str, CodeDoc] = {
     doc.code: doc
     for doc in (
-        *_REQUEST,
-        *_WHEREABOUTS,
-        *_GUEST,
-        *_DEVICES,
-        *_DISKS,
-        *_SIZE,
-        *_PLACEMENT,
-        *_HOST,
+        *REQUEST,
+        *WHEREABOUTS,
+        *GUEST,
+        *DEVICES,
+        *DISKS,
+        *SIZE,
+        *PLACEMENT,
+        *HOST,
         *(_block(*one) for one in RUNTIME),
     )
 }

@@ -9,6 +9,7 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import found
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Move
@@ -65,10 +66,12 @@ def not_source(move: Move) -> Iterator[Finding]:
 
 
 def capacity(move: Move) -> Iterator[Finding]:
-    """vCPUs, memory and virtual disk by claim."""
+    """vCPUs, memory and virtual disk by claim; disk on the file system that would hold this guest."""
     if move.target is None or _is_source(move):
         return
-    for one in fits(move.target, move.ask, move.request.capacity, without=move.guest.uuid):
+    total = move.fit.total_bytes if move.fit else 0
+    there = replace(move.target, disk_bytes_total=total) if total else move.target
+    for one in fits(there, move.ask, move.request.capacity, without=move.guest.uuid):
         if not one.fits:
             yield found(FULL[one.resource], move.destination, one.refusal(move.name, move.destination))
 

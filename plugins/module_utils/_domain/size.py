@@ -48,7 +48,7 @@ def flavors_from(mapping: Mapping[str, Any]) -> dict[str, Flavor]:
     returned. Raises Refused C(FLAVOR_INVALID) naming the flavor, the key and what is allowed.
     """
     if not isinstance(mapping, Mapping):
-        raise _invalid("flavors", f"They are a {type(mapping).__name__}, not a mapping of names to sizes.")
+        raise _invalid("kvmops_flavors", f"They are a {type(mapping).__name__}, not a mapping of names to sizes.")
     return {str(name): _flavor(str(name), values) for name, values in mapping.items()}
 
 
@@ -108,7 +108,7 @@ def _invalid(subject: str, message: str, allowed: str = "") -> Refused:
 
 def _flavor(name: str, values: Any) -> Flavor:
     if not name.strip():
-        raise _invalid("flavors", "One has an empty name.")
+        raise _invalid("kvmops_flavors", "One has an empty name.")
     if not isinstance(values, Mapping):
         raise _invalid(name, f"It is {values!r}, not a mapping.")
     for key in values:

@@ -174,5 +174,5 @@ def _user(name: str) -> pwd.struct_passwd:
             "MIGRATION_USER_MISSING",
             name,
             "the migration user does not exist on the destination.",
-            "Create it there and let root of the source log in as it, or name another with kvmops_migration_user.",
+            "Create it there and let root of the source log in as it, or name another with cold_resize_migration_user.",
         ) from None

@@ -12,7 +12,6 @@ import os
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import undefine_flags
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
@@ -71,8 +70,11 @@ def _undefine(context: Context, migration: Migration) -> tuple[Effect, ...]:
             f"is {domain.state()} on the hypervisor that should have given it up.",
             "Stop here and look at both hypervisors: the guest must run on one only.",
         )
-    flags = undefine_flags(keep_nvram=False, keep_tpm=False, remove_managed_save=True)
-    return (Effect("undefine", f"undefine {migration.name} here", lambda: domain.undefine(flags)),)
+
+    def undefine() -> None:
+        domain.undefine(keep_nvram=False, keep_tpm=False, remove_managed_save=True)
+
+    return (Effect("undefine", f"undefine {migration.name} here", undefine),)
 
 
 def _forget(context: Context, migration: Migration) -> Effect:

@@ -25,7 +25,7 @@ def plan(context: Context) -> Plan:
     holder = lock.held(context.store, migration.uuid)
     if holder is not None and holder.migration == migration.id:
         effects.append(Effect("unlock", f"release the lock of {migration.name}", lambda: _release(context, migration)))
-    return Plan(tuple(effects))
+    return Plan(tuple(effects), result={"status": (receipt or {}).get("status", "")})
 
 
 def _release(context: Context, migration: Migration) -> None:

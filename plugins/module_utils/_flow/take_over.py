@@ -27,6 +27,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 
 _RUNNING_S = 60
+_ROOTS_OWN = {"uid": 0, "gid": 0, "mode": 0o711}
 _RIDING = "definitions"
 """Where in the staging directory the two definitions arrive; a guest's directory has no sub-directories."""
 
@@ -94,7 +95,7 @@ def _arrived(path: Path) -> str:
 
 def _own(context: Context, migration: Migration) -> None:
     wanted = [EntryFacts.from_result(one) for one in context.params["entries"]]
-    own = context.params["directory_owner"]
+    own = context.params["directory_owner"] or _ROOTS_OWN
     directory.take_ownership(migration.staging, wanted, own["uid"], own["gid"], own["mode"])
 
 

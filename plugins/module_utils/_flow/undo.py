@@ -17,20 +17,40 @@ from typing import Any, Callable
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import undefine_flags
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock, record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 
 
 def plan(context: Context) -> Plan:
     """One effect for each that is to be taken back, then one that closes the book."""
     entries = journal.read(context.store, context.params["migration"])
+    _check_legal(context, entries)
     pending = journal.pending_undo(entries, context.phase)
     effects = tuple(_effect(context, one) for one in pending)
     if effects or _open(context, entries):
         effects = (*effects, _close(context))
     return Plan(effects, result={"undone": [one.effect for one in pending]})
+
+
+def _check_legal(context: Context, entries: tuple[Entry, ...]) -> None:
+    """A move that was taken over is reverted, never undone: the guest lives on the destination since, and writes there.
+
+    The destination knows it from the end of the take-over, the source from the receipt it was given.
+    """
+    if context.phase is not Phase.MOVE:
+        return
+    ends = [e for e in entries if e.phase is Phase.MOVE and e.event is Event.END and not e.effect]
+    taken = any(e.step is Step.TAKE_OVER for e in ends)
+    told = any(e.step is Step.RELEASE and e.result.get("status") == Status.FINISHED.value for e in ends)
+    if taken or told:
+        raise Refused(
+            "ILLEGAL_MOVE",
+            context.params["migration"],
+            "is finished: the guest lives on the destination, and what it wrote there would be lost.",
+            "Use kvmops.mobility.revert, which asks what happens to that.",
+        )
 
 
 def _close(context: Context) -> Effect:
@@ -92,7 +112,7 @@ def _undefine(context: Context, how: Mapping[str, Any]) -> None:
         return
     if not domain.is_off():
         raise MobilityError("GUEST_RUNS_HERE", domain.name, f"is {domain.state()}.", "It is not undefined.")
-    domain.undefine(undefine_flags(keep_nvram=False, keep_tpm=False, remove_managed_save=True))
+    domain.undefine(keep_nvram=False, keep_tpm=False, remove_managed_save=True)
 
 
 def _autostart(context: Context, how: Mapping[str, Any]) -> None:

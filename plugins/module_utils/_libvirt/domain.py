@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Callable, TypeVar
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import GuestDefinition
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connection import translated
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt, libvirt_qemu
@@ -99,8 +100,19 @@ class Domain:
         flags = libvirt.VIR_DOMAIN_START_PAUSED if paused else 0
         self._do("start it", lambda: self._handle.createWithFlags(flags))
 
-    def undefine(self, flags: int) -> None:
-        """Forget its stored definition; *flags* say what happens to NVRAM, TPM and managed save."""
+    def undefine(self, *, keep_nvram: bool, keep_tpm: bool, remove_managed_save: bool) -> None:
+        """Forget its stored definition.
+
+        libvirt refuses unless it is told what happens to NVRAM and TPM, and refuses flags that its driver or version
+        does not know (KEEP_TPM came with 8.9.0): so only what the guest has is spoken of.
+        """
+        definition = GuestDefinition.from_xml(self.xml())
+        flags = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE if remove_managed_save else 0
+        if definition.nvram:
+            flags |= libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM if keep_nvram else libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
+        if definition.tpm:
+            name = "VIR_DOMAIN_UNDEFINE_KEEP_TPM" if keep_tpm else "VIR_DOMAIN_UNDEFINE_TPM"
+            flags |= getattr(libvirt, name, 0)
         self._do("undefine it", lambda: self._handle.undefineFlags(flags))
 
     def online_vcpus(self) -> int:
@@ -138,16 +150,3 @@ def _count_cpu_list(text: str) -> int:
         first, _dash, last = part.partition("-")
         total += int(last or first) - int(first) + 1
     return total
-
-
-def undefine_flags(*, keep_nvram: bool, keep_tpm: bool, remove_managed_save: bool) -> int:
-    """The flags for C(Domain.undefine()).
-
-    libvirt refuses to undefine a domain that has an NVRAM file unless told what to do with it. A libvirt too old
-    to know KEEP_TPM (before 8.9.0) keeps no TPM state.
-    """
-    flags = libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM if keep_nvram else libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
-    flags |= libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE if remove_managed_save else 0
-    tpm_flag = "VIR_DOMAIN_UNDEFINE_KEEP_TPM" if keep_tpm else "VIR_DOMAIN_UNDEFINE_TPM"
-    flags |= getattr(libvirt, tpm_flag, 0)
-    return int(flags)

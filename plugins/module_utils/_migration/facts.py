@@ -261,8 +261,10 @@ class FitFacts:
     """libvirt's own words when domain capabilities were refused."""
     existing_paths: tuple[str, ...]
     """Of the guest's directory, its parked and staged names: those that exist there already."""
+    total_bytes: int
+    """Size of the file system where the guest's directory would be; 0 when unknown."""
     free_bytes: int
-    """Free for root where the guest's directory would be."""
+    """Free for root there."""
     free_inodes: int
     """0 means the file system does not count them."""
     parent_exists: bool

@@ -143,30 +143,32 @@ def _destination(operation: Operation, given: Mapping[str, Any], guests: str) ->
 
 def _capacity(value: Any) -> Capacity:
     default = Capacity()
-    given = _section("capacity", value, default)
+    given = _section("kvmops_capacity", value, default)
     rules = [one.value for one in ClaimRule]
     return Capacity(
-        rule=ClaimRule(_choice("capacity.rule", given.get("rule", default.rule.value), rules)),
-        cpu_ratio=_ratio("capacity.cpu_ratio", given.get("cpu_ratio", default.cpu_ratio)),
-        memory_ratio=_ratio("capacity.memory_ratio", given.get("memory_ratio", default.memory_ratio)),
-        disk_ratio=_ratio("capacity.disk_ratio", given.get("disk_ratio", default.disk_ratio)),
-        reserved_vcpus=_whole("capacity.reserved_vcpus", given.get("reserved_vcpus", default.reserved_vcpus), 0),
+        rule=ClaimRule(_choice("kvmops_capacity.rule", given.get("rule", default.rule.value), rules)),
+        cpu_ratio=_ratio("kvmops_capacity.cpu_ratio", given.get("cpu_ratio", default.cpu_ratio)),
+        memory_ratio=_ratio("kvmops_capacity.memory_ratio", given.get("memory_ratio", default.memory_ratio)),
+        disk_ratio=_ratio("kvmops_capacity.disk_ratio", given.get("disk_ratio", default.disk_ratio)),
+        reserved_vcpus=_whole("kvmops_capacity.reserved_vcpus", given.get("reserved_vcpus", default.reserved_vcpus), 0),
         reserved_memory_mib=_whole(
-            "capacity.reserved_memory_mib", given.get("reserved_memory_mib", default.reserved_memory_mib), 0
+            "kvmops_capacity.reserved_memory_mib", given.get("reserved_memory_mib", default.reserved_memory_mib), 0
         ),
         reserved_disk_gib=_whole(
-            "capacity.reserved_disk_gib", given.get("reserved_disk_gib", default.reserved_disk_gib), 0
+            "kvmops_capacity.reserved_disk_gib", given.get("reserved_disk_gib", default.reserved_disk_gib), 0
         ),
     )
 
 
 def _stop(value: Any) -> Stop:
     default = Stop()
-    given = _section("stop", value, default)
+    given = _section("kvmops_stop", value, default)
     return Stop(
-        timeout_s=_whole("stop.timeout_s", given.get("timeout_s", default.timeout_s), 1),
-        retry_interval_s=_whole("stop.retry_interval_s", given.get("retry_interval_s", default.retry_interval_s), 1),
-        on_timeout=_choice("stop.on_timeout", given.get("on_timeout", default.on_timeout), ["abort", "force"]),
+        timeout_s=_whole("kvmops_stop.timeout_s", given.get("timeout_s", default.timeout_s), 1),
+        retry_interval_s=_whole(
+            "kvmops_stop.retry_interval_s", given.get("retry_interval_s", default.retry_interval_s), 1
+        ),
+        on_timeout=_choice("kvmops_stop.on_timeout", given.get("on_timeout", default.on_timeout), ["abort", "force"]),
     )
 
 

@@ -48,7 +48,8 @@ def survey(hypervisor: Hypervisor, visitor: Visitor) -> FitFacts:
         vcpus_max=_vcpus_max(hypervisor, definition) if not error else 0,
         capabilities_error=error,
         existing_paths=_existing(visitor.directory) if visitor.directory else (),
-        free_bytes=space["bytes"],
+        total_bytes=space["total"],
+        free_bytes=space["free"],
         free_inodes=space["inodes"],
         parent_exists=parent.is_dir(),
         storage_shared=probe.seen(visitor.directory, visitor.probe).value,
@@ -95,11 +96,11 @@ def _compare_cpu(hypervisor: Hypervisor, definition: GuestDefinition, xml: str) 
 
 
 def _space(parent: Path) -> Mapping[str, int]:
-    """Free for root on the file system that would hold the guest."""
+    """Size of the file system that would hold the guest, and what is free there for root."""
     here = next((one for one in (parent, *parent.parents) if one.exists()), Path("/"))
     found = os.statvfs(here)
     inodes = found.f_ffree if found.f_files else 0
-    return {"bytes": found.f_bfree * found.f_frsize, "inodes": inodes}
+    return {"total": found.f_blocks * found.f_frsize, "free": found.f_bfree * found.f_frsize, "inodes": inodes}
 
 
 def _existing(directory: str) -> tuple[str, ...]:

@@ -57,9 +57,9 @@ def test_a_root_size_of_zero_keeps_the_disk() -> None:
 @pytest.mark.parametrize(
     ("mapping", "subject", "words"),
     [
-        (["m1.tiny"], "flavors", ["list", "mapping"]),
+        (["m1.tiny"], "kvmops_flavors", ["list", "mapping"]),
         ({"a": 5}, "a", ["5", "not a mapping"]),
-        ({"": GOOD}, "flavors", ["empty name"]),
+        ({"": GOOD}, "kvmops_flavors", ["empty name"]),
         ({"a": {**GOOD, "ram": 2048}}, "a", ["Unknown key ram", "Did you mean memory_mib?"]),
         ({"a": {**GOOD, "vcpu": 2}}, "a", ["Unknown key vcpu", "Did you mean vcpus?"]),
         ({"a": {**GOOD, "colour": 2}}, "a", ["Unknown key colour", "vcpus, memory_mib, root_gib"]),
