@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.kvmops.mobility.plugins.module_utils import _checks
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.catalogue import CHECKS, CODES, run
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Move, Site
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding, Severity
@@ -45,6 +45,7 @@ from ansible_collections.kvmops.mobility.tests.unit.builders import (
     site,
     summary,
 )
+from ansible_collections.kvmops.mobility.tests.unit.repository import PLUGINS
 
 PATH = f"{DIRECTORY}/disk"
 MIGRATE = request(Operation.MIGRATE)
@@ -375,55 +376,54 @@ def test_a_long_list_of_names_is_cut() -> None:
 
 # --- the catalogue -----------------------------------------------------------------------------------------------
 
-FOLDER = Path(str(_checks.__path__[0]))
-SOURCES = [
-    *sorted(FOLDER.glob("*.py")),
-    FOLDER.parent / "_migration" / "claim.py",
-    FOLDER.parent / "_migration" / "request.py",
-    FOLDER.parent / "_migration" / "plan.py",
-    FOLDER.parent / "_domain" / "size.py",
-]
-"""Where codes of the planning half are raised."""
-PROVOKED_BY_REQUESTS_AND_PLANS = {
-    "VM_MISSING",
-    "VM_DUPLICATE",
-    "VALUE_INVALID",
-    "FLAVOR_INVALID",
-    "FLAVOR_UNKNOWN",
-    "FLAVOR_PART_UNMAPPED",
-    "SIZE_MISSING",
-    "SIZE_NOT_ALLOWED",
-    "DEST_REQUIRED",
-    "DEST_NOT_ALLOWED",
-    "DEST_SAME_UNSUPPORTED",
-    "ROOT_DISK_UNKNOWN",
-    "NO_DESTINATION",
+ROOT = PLUGINS.parent
+PROVOKED_ON_REAL_HOSTS = {
+    "LIMIT_NOT_SUPPORTED",
+    "TAGS_NOT_SUPPORTED",
 }
-"""test_request.py and test_plan.py."""
+"""Codes that only a playbook can give; tests/e2e must name them."""
+NOT_CODES = {"VERIFY_RESIZE", "GUEST_CHECKS", "DESTINATION_CHECKS", "LC_ALL", "LIBVIRT_IMP_ERR"}
+CATALOGUE = ("codes.py", "runtime_codes.py")
+THIS_FILE = Path(__file__).resolve()
 
 
-NOT_CODES = {"VERIFY_RESIZE", "GUEST_CHECKS", "DESTINATION_CHECKS"}
+def texts_in(path: Path) -> set[str]:
+    constants = (one for one in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(one, ast.Constant))
+    return {one.value for one in constants if isinstance(one.value, str)}
 
 
 def codes_in(path: Path) -> set[str]:
-    """Texts that look like codes, except in the catalogue itself."""
-    if path.name == "codes.py":
-        return set()
-    texts = (
-        one.value for one in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(one, ast.Constant)
-    )
-    looks = {text for text in texts if isinstance(text, str) and text.replace("_", "").isupper()}
-    return {text for text in looks if "_" in text or text == "BUSY"} - NOT_CODES
+    """Texts that look like codes."""
+    looks = {
+        text for text in texts_in(path) if re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+|BUSY|DEADLINE|INTERNAL", text)
+    }
+    return {text for text in looks if not text.startswith("VIR_")} - NOT_CODES
+
+
+def codes_in_playbook(path: Path) -> set[str]:
+    """Words before a colon that look like codes."""
+    return set(re.findall(r"\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+):", path.read_text(encoding="utf-8")))
 
 
 def test_every_code_in_the_sources_is_documented_and_the_other_way_round() -> None:
-    used = set().union(*(codes_in(path) for path in SOURCES))
-    assert used == set(CODES)
+    sources = [path for path in PLUGINS.rglob("*.py") if path.name not in CATALOGUE]
+    playbooks = [path for room in ("playbooks", "roles") for path in (ROOT / room).rglob("*.yml")]
+    used = set().union(*map(codes_in, sources), *map(codes_in_playbook, playbooks))
+    assert used - set(CODES) == set(), "used, but not documented"
+    assert set(CODES) - used == set(), "documented, but not used"
 
 
 def test_every_code_is_provoked() -> None:
-    provoked = {case.code for case in CASES} | {one[0] for one in SITES}
-    assert provoked | PROVOKED_BY_REQUESTS_AND_PLANS == set(CODES)
+    """By a case above, by another unit test that expects it, or on the lab's hosts."""
+    others = [path for path in (ROOT / "tests" / "unit").rglob("test_*.py") if path != THIS_FILE]
+    provoked = {case.code for case in CASES} | {one[0] for one in SITES} | set().union(*map(texts_in, others))
+    assert set(CODES) - provoked == PROVOKED_ON_REAL_HOSTS
+
+
+@pytest.mark.parametrize("code", sorted(PROVOKED_ON_REAL_HOSTS))
+def test_what_is_not_provoked_here_is_provoked_on_real_hosts(code: str) -> None:
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "tests" / "e2e").rglob("*.py")]
+    assert any(re.search(rf"\b{code}\b", text) for text in texts)
 
 
 def test_the_guide_has_words_for_every_code() -> None:

@@ -1,0 +1,308 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One hypervisor for a test: a state directory, files, libvirt's test driver, and a clock nobody waits for."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.kvmops.mobility.plugins.module_utils import _module
+from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
+from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit import digest
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import (
+    Entry,
+    Event,
+    Journal,
+    Phase,
+    Step,
+)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
+    Capacity,
+    DiskPlan,
+    Migration,
+    Size,
+    Stop,
+)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan
+from ansible_collections.kvmops.mobility.tests.unit.builders import UUID, domain_xml
+
+MIB = 2**20
+ID = "0a1b2c3d4e5f"
+
+
+class Clock:
+    """Time passes when somebody sleeps."""
+
+    def __init__(self, now: float = 1_700_000_000.0) -> None:
+        self.now = now
+        self.hurry = 1.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds * self.hurry
+
+
+class Handle:
+    """A guest of libvirt's test driver, which knows no NVRAM, TPM, block jobs and agents."""
+
+    def __init__(self, real: Any, answers: dict[str, Any]) -> None:
+        self._real = real
+        self._answers = answers
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def undefineFlags(self, flags: int) -> Any:  # noqa: N802 - libvirt's name
+        return self._real.undefineFlags(flags & libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
+
+    def blockJobInfo(self, _target: str, _flags: int) -> dict[str, int]:  # noqa: N802 - libvirt's name
+        return {}
+
+    def guestVcpus(self, _flags: int) -> Any:  # noqa: N802 - libvirt's name
+        return self._answers.get("vcpus")
+
+    def agent(self, request: str) -> str:
+        """What the guest's agent says, from the bed's answers; without one, libvirt's error."""
+        asked = json.loads(request)
+        answer = self._answers.get(asked["execute"])
+        if answer is None:
+            raise libvirt_error(libvirt.VIR_ERR_AGENT_UNRESPONSIVE, "Guest agent is not responding")
+        return json.dumps({"return": answer(**asked.get("arguments", {})) if callable(answer) else answer})
+
+
+class Agent:
+    """Stands where libvirt_qemu is: the test driver takes no agent commands."""
+
+    @staticmethod
+    def qemuAgentCommand(handle: Handle, request: str, _timeout_s: int, _flags: int) -> str:  # noqa: N802
+        return handle.agent(request)
+
+
+class Connection:
+    """libvirt's test driver with L{Handle} for its guests."""
+
+    def __init__(self, real: Any) -> None:
+        self._real = real
+        self.answers: dict[str, Any] = {}
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+    def _wrap(self, real: Any) -> Handle:
+        return Handle(real, self.answers)
+
+    def listAllDomains(self, flags: int) -> list[Handle]:  # noqa: N802 - libvirt's name
+        return [self._wrap(one) for one in self._real.listAllDomains(flags)]
+
+    def lookupByUUIDString(self, key: str) -> Handle:  # noqa: N802 - libvirt's name
+        return self._wrap(self._real.lookupByUUIDString(key))
+
+    def lookupByName(self, key: str) -> Handle:  # noqa: N802 - libvirt's name
+        return self._wrap(self._real.lookupByName(key))
+
+    def defineXMLFlags(self, xml: str, flags: int) -> Handle:  # noqa: N802 - libvirt's name
+        return self._wrap(self._real.defineXMLFlags(xml, flags))
+
+
+def libvirt_error(code: int, words: str) -> Exception:
+    """libvirt's own exception, as its binding raises it."""
+    error = libvirt.libvirtError(words)
+    error.err = (code, 0, words, 2, words, None, None, 0, 0)
+    return error  # type: ignore[no-any-return]
+
+
+@dataclass
+class Bed:
+    """One hypervisor. The guest's directory is where a real one is, below the test's own."""
+
+    root: Path
+    connection: Connection
+    clock: Clock = field(default_factory=Clock)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def store(self) -> Store:
+        return Store(str(self.root / "state"))
+
+    @property
+    def directory(self) -> str:
+        return str(self.root / "images" / "web1")
+
+    @property
+    def hypervisor(self) -> Hypervisor:
+        return Hypervisor(self.connection)
+
+    def find(self) -> Domain | None:
+        return self.hypervisor.find(UUID)
+
+    def domain(self) -> Domain:
+        return self.hypervisor.domain(UUID)
+
+    def xml(self, **values: Any) -> str:
+        return domain_xml(
+            domain_type="test", emulator="/bin/true", directory=self.directory, **{"memory_mib": 64, **values}
+        )
+
+    def guest(self, *, running: bool = True, autostart: bool = True) -> Domain:
+        """web1 with its directory and one qcow2 image of 1 MiB."""
+        self.images(self.directory)
+        domain = self.hypervisor.define(self.xml())
+        domain.set_autostart(autostart)
+        if running:
+            domain.start()
+        return domain
+
+    def images(self, where: str) -> None:
+        Path(where).mkdir(parents=True)
+        run(("qemu-img", "create", "-q", "-f", "qcow2", f"{where}/disk", str(MIB)), timeout_s=20)
+
+    def migration(self, **values: Any) -> Migration:
+        """A resize of web1 from 1 to 2 MiB of disk, 64 to 128 MiB of memory, 2 to 3 vCPUs."""
+        domain = self.find()
+        disk = DiskPlan("vda", f"{self.directory}/disk", "qcow2", "disk", MIB, 2 * MIB, MIB)
+        default = Migration(
+            id=ID,
+            operation="resize",
+            uuid=UUID,
+            name="web1",
+            source="c1",
+            destination="c2",
+            destination_address="192.0.2.2",
+            flavor="m1.own",
+            old=Size(2, 64, MIB),
+            new=Size(3, 128, 2 * MIB),
+            root_disk="vda",
+            directory=self.directory,
+            disks=(disk,),
+            was_running=True,
+            autostart=True,
+            definition_digest=digest(domain.xml(inactive=True)) if domain else "",
+            bytes_to_copy=MIB,
+            compress=False,
+            stop=Stop(),
+            capacity=Capacity(),
+            expected_outage_s=10.0,
+            warnings=(),
+        )
+        return replace(default, **values)
+
+    def context(self, phase: Phase = Phase.MOVE, *, check: bool = False, **params: Any) -> Context:
+        return Context(
+            params={"migration": ID, "phase": phase.value, "owner": "root@control", "command": "resize web1", **params},
+            check=check,
+            warn=self.warnings.append,
+            clock=self.clock,
+            monotonic=self.clock,
+            sleep=self.clock.sleep,
+            store=self.store,
+            connected=self.hypervisor,
+        )
+
+    def keep_record(self, role: str, **values: Any) -> Migration:
+        """The record as a claim has written it."""
+        migration = self.migration(**values)
+        record.write(self.store, record.Record(role, migration, "root@control", "resize web1", self.clock()))
+        return migration
+
+    def carry_out(
+        self, step: Step, work: Callable[[Context], Plan], phase: Phase = Phase.MOVE, **params: Any
+    ) -> dict[str, Any]:
+        """Plan and apply a step as the frame does, with its journal; the result it would return."""
+        context = self.context(phase, **params)
+        plan = work(context)
+        result: dict[str, Any] = dict(plan.result)
+        _module._apply(plan, Journal(self.store, ID, phase, step, self.clock), context, result, [])
+        return {**result, "effects": [one.name for one in plan.effects]}
+
+    def note(self, step: Step, effect: str, undo: Mapping[str, Any] | None, phase: Phase = Phase.MOVE) -> None:
+        """Write that an effect began, as before a power loss: nothing says that it happened."""
+        Journal(self.store, ID, phase, step, self.clock).write(Event.BEGIN, effect, undo)
+
+    def journal(self) -> tuple[Entry, ...]:
+        return journal.read(self.store, ID)
+
+
+def names(plan: Plan) -> list[str]:
+    """The effects of a plan, in their order."""
+    return [one.name for one in plan.effects]
+
+
+def line(
+    step: Step, event: Event = Event.END, phase: Phase = Phase.MOVE, effect: str = "", at: float = 0.0, **more: Any
+) -> Entry:
+    """One journal line; *more* are undo and result."""
+    return Entry(at, phase, step, event, effect, more.get("undo"), more.get("result", {}))
+
+
+def whole(step: Step, phase: Phase = Phase.MOVE, *effects: str) -> tuple[Entry, ...]:
+    """The lines of a step that went well."""
+    lines = [line(step, Event.BEGIN, phase)]
+    for effect in effects:
+        lines += [line(step, Event.BEGIN, phase, effect), line(step, Event.END, phase, effect)]
+    return (*lines, line(step, Event.END, phase))
+
+
+SOURCE, DESTINATION = 0, 1
+MOVE: Sequence[tuple[int, Step, Phase]] = (
+    (SOURCE, Step.CLAIM, Phase.MOVE),
+    (DESTINATION, Step.CLAIM, Phase.MOVE),
+    (SOURCE, Step.HAND_OVER, Phase.MOVE),
+    (SOURCE, Step.COPY, Phase.MOVE),
+    (DESTINATION, Step.TAKE_OVER, Phase.MOVE),
+    (SOURCE, Step.RELEASE, Phase.MOVE),
+    (DESTINATION, Step.RELEASE, Phase.MOVE),
+)
+CONFIRM: Sequence[tuple[int, Step, Phase]] = (
+    (SOURCE, Step.CLAIM, Phase.CONFIRM),
+    (DESTINATION, Step.CLAIM, Phase.CONFIRM),
+    (DESTINATION, Step.EVIDENCE, Phase.CONFIRM),
+    (SOURCE, Step.DISCARD, Phase.CONFIRM),
+    (DESTINATION, Step.DISCARD, Phase.CONFIRM),
+    (SOURCE, Step.RELEASE, Phase.CONFIRM),
+    (DESTINATION, Step.RELEASE, Phase.CONFIRM),
+)
+REVERT: Sequence[tuple[int, Step, Phase]] = (
+    (DESTINATION, Step.CLAIM, Phase.REVERT),
+    (SOURCE, Step.CLAIM, Phase.REVERT),
+    (DESTINATION, Step.HAND_OVER, Phase.REVERT),
+    (SOURCE, Step.TAKE_OVER, Phase.REVERT),
+    (DESTINATION, Step.DISCARD, Phase.REVERT),
+    (SOURCE, Step.DISCARD, Phase.REVERT),
+    (DESTINATION, Step.RELEASE, Phase.REVERT),
+    (SOURCE, Step.RELEASE, Phase.REVERT),
+)
+"""The steps of the flows in their order, as the roles run them."""
+
+
+def journals(*flows: Sequence[tuple[int, Step, Phase]]) -> tuple[tuple[Entry, ...], tuple[Entry, ...]]:
+    """The source's and the destination's journal after those flows went well."""
+    found: tuple[list[Entry], list[Entry]] = ([], [])
+    for flow in flows:
+        for host, step, phase in flow:
+            found[host].extend(whole(step, phase))
+    return tuple(found[SOURCE]), tuple(found[DESTINATION])
+
+
+def close_claim_locks(store: Store) -> None:
+    """A module's process ends and with it the lock on its hypervisor's claims; a test's process goes on."""
+    wanted = os.stat(store.root / "claims.lock")
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found = os.fstat(int(name))
+        except OSError:
+            continue
+        if (found.st_dev, found.st_ino) == (wanted.st_dev, wanted.st_ino):
+            os.close(int(name))

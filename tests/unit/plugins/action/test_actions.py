@@ -1,0 +1,298 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The action plugins that work on the controller alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.kvmops.mobility.plugins.action import (
+    migration_plan,
+    migration_receipt,
+    migration_request,
+    migration_status,
+    migration_summary,
+    migration_visitors,
+)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._version import VERSION
+from ansible_collections.kvmops.mobility.tests.unit.bed import CONFIRM, MOVE, journals
+from ansible_collections.kvmops.mobility.tests.unit.builders import (
+    OTHER_UUID,
+    UUID,
+    fit,
+    guest,
+    hypervisor,
+    request,
+    site,
+    summary,
+)
+from ansible_collections.kvmops.mobility.tests.unit.controller import action, over_the_wire, variables
+
+
+def a_migration(**values: Any) -> Migration:
+    (only,) = plan(request(), site(), lambda: "id-0").guests
+    assert only.migration is not None
+    return replace(only.migration, **values)
+
+
+def answers(
+    one: Migration, entries: tuple[tuple[Entry, ...], tuple[Entry, ...]], lock: Any = None
+) -> dict[str, dict[str, Any]]:
+    """What migration_info returned on both hypervisors."""
+    hosts: dict[str, dict[str, Any]] = {}
+    for role, host, journal in zip(("source", "destination"), (one.source, one.destination), entries):
+        told = {
+            "id": one.id,
+            "role": role,
+            "record": {"migration": one.as_result(), "at": 5.0},
+            "journal": [entry.as_result() for entry in journal],
+            "lock": lock,
+        }
+        hosts[host] = {"kvmops_migrations": {"migrations": [told]}}
+    return hosts
+
+
+def located(*guests: Any) -> dict[str, dict[str, Any]]:
+    """What the locate play registered: the guests on c1, and an empty c2."""
+    found = guests or (guest(),)
+    here = hypervisor("c1", domains=tuple(summary(one.name, one.uuid) for one in found))
+    return {
+        host: {
+            "kvmops_hypervisor": {"hypervisor": facts.as_result(), "controller_clock": {"ended": facts.clock}},
+            "kvmops_domains": {"domains": [one.as_result() for one in found] if host == "c1" else []},
+            "kvmops_fits": {"fits": {one.uuid: fit(one.uuid).as_result() for one in found} if host == "c2" else {}},
+        }
+        for host, facts in (("c1", here), ("c2", hypervisor("c2")))
+    }
+
+
+# --- request -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "moves", "options"),
+    [
+        ({"operation": "resize", "vm": "web1", "flavor": "m1.large"}, True, {}),
+        ({"operation": "migrate", "vm": ["web1", "db1"], "dest": "c2"}, True, {}),
+        ({"operation": "confirm", "vm": "web1", "force": "true"}, False, {"force": True}),
+        ({"operation": "revert", "vm": "web1", "data": "discard"}, False, {"data": "discard"}),
+    ],
+)
+def test_a_good_request(asked: dict[str, Any], moves: bool, options: dict[str, Any]) -> None:
+    found = action(migration_request.ActionModule, **asked).run(task_vars={})
+    assert (found["changed"], found["moves"], found["options"]) == (False, moves, options)
+    assert found["request"] == asked
+    assert found["guests"] == (asked["vm"] if isinstance(asked["vm"], list) else [asked["vm"]])
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        ({"operation": "resize"}, "VM_MISSING"),
+        ({"operation": "resize", "vm": "web1", "flavor": "m1.huge"}, "FLAVOR_UNKNOWN"),
+        ({"operation": "revert", "vm": "web1"}, "DATA_REQUIRED"),
+        ({"operation": "confirm", "vm": "web1", "playbooks_version": "9.9.9"}, "VERSION_MISMATCH"),
+    ],
+)
+def test_a_bad_request(asked: dict[str, Any], code: str) -> None:
+    found = action(migration_request.ActionModule, **asked).run(task_vars={})
+    assert (found["failed"], found["code"]) == (True, code)
+    assert found["remedy"]
+
+
+def test_playbooks_of_this_version() -> None:
+    asked = {"operation": "confirm", "vm": "web1", "playbooks_version": VERSION}
+    assert "failed" not in action(migration_request.ActionModule, **asked).run(task_vars={})
+
+
+# --- plan --------------------------------------------------------------------------------------------------------
+
+RESIZE = {"operation": "resize", "vm": "web1", "vcpus": "4", "dest": "c2"}
+
+
+def make_plan(hosts: dict[str, Any], **asked: Any) -> dict[str, Any]:
+    return action(migration_plan.ActionModule, request=asked or RESIZE).run(task_vars=variables(hosts))
+
+
+def test_a_resize_is_planned_and_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    found = make_plan(located())
+    (only,) = found["guests"]
+    assert (only["subject"], only["outcome"], only["host"]) == ("web1", "planned", "guest-6c8f0f0e")
+    assert (only["clock_offset_s"], found["command"]) == (0.0, "resize web1")
+    assert "@" in found["owner"]
+    migration = Migration.from_result(over_the_wire(only["migration"]))
+    assert (migration.source, migration.destination, migration.new.vcpus) == ("c1", "c2", 4)
+    assert capsys.readouterr().out.splitlines() == only["lines"]
+
+
+def test_every_migration_has_an_id_of_its_own() -> None:
+    ids = {make_plan(located())["guests"][0]["migration"]["id"] for _time in range(5)}
+    assert len(ids) == 5
+
+
+def test_guests_whose_uuids_begin_alike_are_told_apart() -> None:
+    other = guest("db1", OTHER_UUID, directory="/var/lib/libvirt/images/db1")
+    found = make_plan(located(guest(), other), **{**RESIZE, "vm": ["web1", "db1"]})
+    assert [one["host"] for one in found["guests"]] == [f"guest-{UUID}", f"guest-{OTHER_UUID}"]
+
+
+def test_a_guest_that_is_refused_has_no_host(capsys: pytest.CaptureFixture[str]) -> None:
+    (only,) = make_plan(located(), **{**RESIZE, "vm": "nope"})["guests"]
+    assert (only["outcome"], only["host"], only["migration"]) == ("refused", "", None)
+    assert "GUEST_NOT_FOUND" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("operation", [{"operation": "confirm"}, {"operation": "revert", "data": "discard"}])
+def test_a_confirm_or_revert_is_read_from_the_records(operation: dict[str, str]) -> None:
+    (only,) = make_plan(answers(a_migration(), journals(MOVE)), vm="web1", **operation)["guests"]
+    assert (only["outcome"], only["migration"]["id"]) == ("planned", "id-0")
+
+
+def test_without_hypervisors() -> None:
+    found = make_plan({})
+    assert (found["failed"], found["code"]) == (True, "HYPERVISORS_MISSING")
+
+
+# --- visitors, status --------------------------------------------------------------------------------------------
+
+
+def test_visitors() -> None:
+    found = action(migration_visitors.ActionModule).run(task_vars=variables(located()))
+    assert [one["directory"] for one in found["guests"]] == [guest().directory]
+
+
+def status(hosts: dict[str, Any], **arguments: Any) -> dict[str, Any]:
+    return action(migration_status.ActionModule, **arguments).run(task_vars=variables(hosts))
+
+
+def test_where_a_migration_stands_and_what_to_type() -> None:
+    lock = {"uuid": UUID, "migration": "id-0", "owner": "ann@laptop", "command": "confirm web1", "since": 1.0}
+    found = status(answers(a_migration(), journals(MOVE), lock))
+    (only,) = found["migrations"]
+    assert (only["id"], only["name"], only["status"], only["lock"]) == ("id-0", "web1", "finished", lock)
+    text = "\n".join(found["lines"])
+    for words in ("web1  resize c1 -> c2  VERIFY_RESIZE", "ann@laptop", "confirm -e vm=web1", "revert -e vm=web1"):
+        assert words in text
+
+
+def test_closed_ones_are_shown_when_all_are_wanted() -> None:
+    hosts = answers(a_migration(), journals(MOVE, CONFIRM))
+    assert status(hosts)["lines"] == ["no open migration"]
+    assert [one["status"] for one in status(hosts, all=True)["migrations"]] == ["confirmed"]
+
+
+def test_hypervisors_that_do_not_answer_are_named() -> None:
+    hosts = {**answers(a_migration(), journals(MOVE)), "c9": {"kvmops_unusable": "no route to host"}}
+    assert "no answer from c9: no route to host" in status(hosts)["lines"]
+
+
+# --- receipt -----------------------------------------------------------------------------------------------------
+
+
+def journal(host: str) -> dict[str, Any]:
+    found: dict[str, Any] = answers(a_migration(), journals(MOVE))[host]["kvmops_migrations"]
+    return found
+
+
+def receipt(**arguments: Any) -> dict[str, Any]:
+    migration = over_the_wire(a_migration().as_result())
+    return action(migration_receipt.ActionModule, migration=migration, **over_the_wire(arguments)).run(task_vars={})
+
+
+def test_a_receipt_is_shown_and_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    found = receipt(phase="move", source=journal("c1"), destination=journal("c2"), clock_offset_s="2.5", error={})
+    data = found["receipt"]
+    assert (data["status"], data["where"], data["error"]) == ("finished", "c2", "")
+    assert found["ansible_facts"] == {"kvmops_receipt": data}
+    assert found["ansible_stats"]["data"] == {"kvmops_web1": data}
+    assert capsys.readouterr().out.splitlines() == data["lines"]
+
+
+@pytest.mark.parametrize("silent", [None, {}, {"failed": True, "msg": "x"}])
+def test_a_receipt_from_one_journal(silent: Any) -> None:
+    data = receipt(source=silent, destination=journal("c2"))["receipt"]
+    assert {one["hypervisor"] for one in data["steps"]} == {"c2"}
+
+
+def test_the_error_is_told() -> None:
+    found = receipt(source=journal("c1"), destination=journal("c2"), error={"msg": "COPY_FAILED: c2", "rc": 1})
+    assert found["receipt"]["error"] == "COPY_FAILED: c2"
+
+
+# --- summary -----------------------------------------------------------------------------------------------------
+
+
+def planned(subject: str = "web1") -> dict[str, Any]:
+    return {"subject": subject, "outcome": "planned", "host": f"guest-{subject}", "findings": [], "note": ""}
+
+
+REFUSED = {
+    "subject": "db1",
+    "outcome": "refused",
+    "host": "",
+    "findings": [
+        {"severity": "warn", "code": "W", "message": "m", "remedy": "r"},
+        {"severity": "block", "code": "BUSY", "message": "db1 is busy.", "remedy": "Wait."},
+    ],
+}
+ALREADY = {"subject": "old1", "outcome": "already", "host": "", "findings": [], "note": "old1 waits."}
+
+
+def handled(status: str = "finished", error: str = "", subject: str = "web1") -> dict[str, Any]:
+    told = {"where": "c2", "status": status, "nova_status": status.upper(), "error": error}
+    return {f"guest-{subject}": {"kvmops_receipt": told}}
+
+
+def summarize(guests: list[dict[str, Any]], hosts: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return action(migration_summary.ActionModule, guests=guests).run(task_vars=variables(hosts, **more))
+
+
+def test_all_went_well() -> None:
+    found = summarize([planned(), ALREADY], handled())
+    assert found["lines"] == ["web1: FINISHED, on c2", "old1 waits."]
+    assert not found.get("failed")
+
+
+@pytest.mark.parametrize(
+    ("hosts", "words"),
+    [
+        pytest.param({}, "web1: not handled", id="no receipt"),
+        pytest.param({"guest-web1": {}}, "web1: not handled", id="no receipt on its host"),
+        pytest.param(handled(error="COPY_FAILED: c2"), "web1: FINISHED, on c2: COPY_FAILED: c2", id="an error"),
+        *(
+            pytest.param(handled(status), f"web1: {status.upper()}, on c2", id=status)
+            for status in ("failed", "error", "unknown")
+        ),
+    ],
+)
+def test_one_did_not(hosts: dict[str, Any], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    found = summarize([planned(), ALREADY], hosts)
+    assert (found["failed"], found["code"], found["guests"]) == (True, "GUESTS_FAILED", ["web1"])
+    assert "1 of 2 guests: web1" in found["msg"]
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith(words)
+    assert out[1] == "old1 waits."
+
+
+def test_one_that_was_refused_does_not_hide_the_other() -> None:
+    found = summarize([planned(), REFUSED], handled())
+    assert found["guests"] == ["db1"]
+
+
+def test_a_refusal_says_the_code_that_blocks(capsys: pytest.CaptureFixture[str]) -> None:
+    summarize([REFUSED], {})
+    assert capsys.readouterr().out == "db1: refused, nothing was changed: BUSY: db1 is busy. Wait.\n"
+
+
+def test_check_mode_handles_nobody() -> None:
+    found = summarize([planned()], {}, ansible_check_mode=True)
+    assert found["lines"] == ["web1: planned; check mode, nothing was changed"]
+    assert "failed" not in found
+    assert summarize([planned(), REFUSED], {}, ansible_check_mode=True)["failed"]

@@ -1,0 +1,216 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import GuestDefinition
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import claim
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import lock, record
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration, Size
+from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed, close_claim_locks, names
+from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
+
+USER = pwd.getpwuid(os.getuid()).pw_name
+
+
+@pytest.fixture(autouse=True)
+def _claims_lock(bed: Bed) -> Iterator[None]:
+    yield
+    if (bed.store.root / "claims.lock").exists():
+        close_claim_locks(bed.store)
+
+
+def params(bed: Bed, role: str, **values: Any) -> dict[str, Any]:
+    return {"role": role, "record": bed.migration(**values).as_result(), "migration_user": USER}
+
+
+def carry_out(bed: Bed, role: str, **values: Any) -> dict[str, Any]:
+    found = bed.carry_out(Step.CLAIM, claim.plan, **params(bed, role, **values))
+    close_claim_locks(bed.store)
+    return found
+
+
+def refused(bed: Bed, role: str, code: str, **values: Any) -> Refused:
+    """Planning is refused with *code*, and nothing was changed."""
+    with pytest.raises(Refused) as refusal:
+        claim.plan(bed.context(**params(bed, role, **values)))
+    assert refusal.value.code == code
+    assert refusal.value.remedy
+    assert lock.held(bed.store, UUID) is None
+    assert bed.store.migrations() == []
+    assert not os.path.lexists(bed.migration(**values).staging)
+    return refusal.value
+
+
+# --- the source --------------------------------------------------------------------------------------------------
+
+
+def test_the_source_takes_lock_and_record_and_keeps_both_definitions(bed: Bed) -> None:
+    bed.guest()
+    result = carry_out(bed, "source")
+    assert result["effects"] == ["record", "lock", "definitions"]
+    held = lock.held(bed.store, UUID)
+    assert held == lock.Lock(UUID, ID, "root@control", "resize web1", bed.clock())
+    kept = record.required(bed.store, ID)
+    assert (kept.role, kept.migration, kept.owner, kept.command) == (
+        "source",
+        bed.migration(),
+        "root@control",
+        "resize web1",
+    )
+    old = record.definition(bed.store, ID, record.OLD_DEFINITION)
+    new = record.definition(bed.store, ID, record.NEW_DEFINITION)
+    assert old == bed.domain().xml(inactive=True, secure=True)
+    assert (GuestDefinition.from_xml(new).vcpus, GuestDefinition.from_xml(new).memory_mib) == (3, 128)
+    assert result["definition_digests"] == {"old.xml": claim.sha256(old), "new.xml": claim.sha256(new)}
+    where = Path(result["definitions_directory"])
+    assert sorted((one.name, one.stat().st_mode & 0o777) for one in where.iterdir()) == [
+        ("new.xml", 0o600),
+        ("old.xml", 0o600),
+    ]
+
+
+def test_the_guest_itself_is_not_touched(bed: Bed) -> None:
+    before = bed.guest().xml()
+    carry_out(bed, "source")
+    assert bed.domain().xml() == before
+    assert bed.domain().state() == "running"
+    assert os.listdir(bed.directory) == ["disk"]
+
+
+def test_the_source_claims_again_what_it_has(bed: Bed) -> None:
+    bed.guest()
+    first = carry_out(bed, "source")
+    second = carry_out(bed, "source")
+    assert second["effects"] == ["definitions"]
+    assert second["definition_digests"] == first["definition_digests"]
+
+
+def test_a_definition_that_was_changed_since_the_plan(bed: Bed) -> None:
+    bed.guest()
+    planned = bed.migration().definition_digest
+    bed.hypervisor.define(bed.xml(vcpu="<vcpu>4</vcpu>"))
+    error = refused(bed, "source", "DEFINITION_CHANGED", definition_digest=planned)
+    assert error.subject == "web1"
+
+
+@pytest.mark.parametrize(("running", "state"), [(True, "running"), (False, "shut off")])
+def test_a_guest_that_was_started_or_stopped_since_the_plan(bed: Bed, running: bool, state: str) -> None:
+    bed.guest(running=running)
+    error = refused(bed, "source", "STATE_CHANGED", was_running=not running)
+    assert f"is {state} now" in str(error)
+
+
+def test_a_guest_that_is_gone(bed: Bed) -> None:
+    with pytest.raises(Exception, match="DOMAIN_NOT_FOUND"):
+        claim.plan(bed.context(**params(bed, "source")))
+    assert lock.held(bed.store, UUID) is None
+
+
+# --- the destination ---------------------------------------------------------------------------------------------
+
+
+def test_the_destination_makes_a_place_for_the_copy(bed: Bed) -> None:
+    result = carry_out(bed, "destination")
+    assert result["effects"] == ["record", "lock", "stage"]
+    staging = Path(bed.migration().staging)
+    assert ID in staging.name
+    assert staging.stat().st_mode & 0o777 == 0o700
+    assert staging.owner() == USER
+    (undo,) = (one.undo for one in bed.journal() if one.effect == "stage" and one.undo)
+    assert undo == {"kind": "remove", "path": str(staging)}
+    assert record.required(bed.store, ID).role == "destination"
+    assert carry_out(bed, "destination")["effects"] == []
+
+
+@pytest.mark.parametrize("name", ["web1", "web1_reverted"])
+def test_what_is_in_the_way_is_not_touched(bed: Bed, name: str) -> None:
+    path = bed.root / "images" / name
+    path.mkdir()
+    (path / "precious").touch()
+    error = refused(bed, "destination", "LEFTOVER_PATHS")
+    assert error.subject == str(path)
+    assert (path / "precious").exists()
+
+
+def test_a_dangling_link_is_in_the_way_too(bed: Bed) -> None:
+    os.symlink("/nowhere", bed.directory)
+    assert refused(bed, "destination", "LEFTOVER_PATHS").subject == bed.directory
+
+
+def test_without_the_migration_user(bed: Bed) -> None:
+    asked = {**params(bed, "destination"), "migration_user": "nobody-of-that-name"}
+    with pytest.raises(Refused, match="nobody-of-that-name") as refusal:
+        claim.plan(bed.context(**asked))
+    assert refusal.value.code == "MIGRATION_USER_MISSING"
+    assert lock.held(bed.store, UUID) is None
+    assert not os.path.lexists(bed.migration().staging)
+
+
+@pytest.mark.parametrize(
+    ("code", "new"),
+    [("DEST_VCPUS_FULL", Size(100_000, 128, 2 * MIB)), ("DEST_MEMORY_FULL", Size(3, 2**40, 2 * MIB))],
+)
+def test_capacity_is_counted_again_when_it_is_claimed(bed: Bed, code: str, new: Size) -> None:
+    error = refused(bed, "destination", code, new=new)
+    assert error.subject == "c2"
+    assert "web1 asks for" in str(error)
+
+
+def test_what_really_is_free_is_counted_again(bed: Bed) -> None:
+    assert "really free" in str(refused(bed, "destination", "DEST_DISK_FULL", bytes_to_copy=2**60))
+
+
+# --- both --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", ["source", "destination"])
+def test_while_another_migration_works_on_the_guest(bed: Bed, role: str) -> None:
+    if role == "source":
+        bed.guest()
+    others = lock.Lock(UUID, "others", "ann@laptop", "migrate web1", 5.0)
+    lock.take(bed.store, others)
+    with pytest.raises(Refused, match="ann@laptop") as refusal:
+        claim.plan(bed.context(**params(bed, role)))
+    assert refusal.value.code == "BUSY"
+    assert lock.held(bed.store, UUID) == others
+    assert bed.store.migrations() == []
+
+
+@pytest.mark.parametrize("role", ["source", "destination"])
+def test_check_mode_plans_the_same_and_writes_nothing(bed: Bed, role: str) -> None:
+    if role == "source":
+        bed.guest()
+    plan = claim.plan(bed.context(check=True, **params(bed, role)))
+    assert names(plan)[:2] == ["record", "lock"]
+    assert not bed.store.root.exists()
+
+
+@pytest.mark.parametrize("phase", [Phase.CONFIRM, Phase.REVERT])
+def test_a_confirm_or_revert_takes_the_lock_alone(bed: Bed, phase: Phase) -> None:
+    bed.guest()
+    bed.keep_record("source")
+    assert bed.carry_out(Step.CLAIM, claim.plan, phase)["effects"] == ["lock"]
+    assert lock.held(bed.store, UUID) is not None
+    (undo,) = (one.undo for one in bed.journal() if one.undo)
+    assert undo == {"kind": "unlock", "uuid": UUID}
+    assert bed.carry_out(Step.CLAIM, claim.plan, phase)["effects"] == []
+
+
+def test_the_record_is_that_of_the_plan(bed: Bed) -> None:
+    bed.guest()
+    bed.keep_record("source", destination="c3")
+    with pytest.raises(Refused, match=ID) as refusal:
+        carry_out(bed, "source")
+    assert refusal.value.code == "RECORD_DIFFERS"
+    assert Migration.from_result(record.required(bed.store, ID).migration.as_result()).destination == "c3"

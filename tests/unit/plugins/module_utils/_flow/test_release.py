@@ -1,0 +1,65 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import NotFound
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import release
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import lock
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
+from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed, names
+from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
+
+RECEIPT: dict[str, object] = {"status": "finished", "lines": ["web1: VERIFY_RESIZE"]}
+
+
+def take(bed: Bed, migration: str = ID) -> None:
+    lock.take(bed.store, lock.Lock(UUID, migration, "root@control", "resize web1", 5.0))
+
+
+def carry_out(bed: Bed, receipt: dict[str, object] | None = None) -> list[str]:
+    found: list[str] = bed.carry_out(Step.RELEASE, release.plan, receipt=receipt)["effects"]
+    return found
+
+
+def test_the_receipt_is_kept_and_the_lock_given_back(bed: Bed) -> None:
+    bed.keep_record("source")
+    take(bed)
+    assert carry_out(bed, RECEIPT) == ["receipt", "unlock"]
+    assert bed.store.read_json(bed.store.migration(ID) / "receipt.json") == RECEIPT
+    assert lock.held(bed.store, UUID) is None
+    assert carry_out(bed, RECEIPT) == []
+
+
+def test_a_newer_receipt_replaces_the_older(bed: Bed) -> None:
+    bed.keep_record("source")
+    carry_out(bed, RECEIPT)
+    assert carry_out(bed, {**RECEIPT, "status": "confirmed"}) == ["receipt"]
+    kept = bed.store.read_json(bed.store.migration(ID) / "receipt.json")
+    assert kept is not None
+    assert kept["status"] == "confirmed"
+
+
+def test_another_migrations_lock_is_left_alone(bed: Bed) -> None:
+    bed.keep_record("source")
+    take(bed, "others")
+    assert carry_out(bed) == []
+    holder = lock.held(bed.store, UUID)
+    assert holder is not None
+    assert holder.migration == "others"
+
+
+def test_planning_changes_nothing(bed: Bed) -> None:
+    bed.keep_record("source")
+    take(bed)
+    assert names(release.plan(bed.context(check=True, receipt=RECEIPT))) == ["receipt", "unlock"]
+    assert lock.held(bed.store, UUID) is not None
+    assert bed.store.read_json(bed.store.migration(ID) / "receipt.json") is None
+
+
+def test_without_a_record(bed: Bed) -> None:
+    with pytest.raises(NotFound) as error:
+        release.plan(bed.context(receipt=None))
+    assert error.value.code == "MIGRATION_NOT_FOUND"

@@ -1,0 +1,222 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest, directory, image
+from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import GuestDefinition
+from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit import DefinitionChange, apply_changes
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import take_over
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow.claim import sha256
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import record
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
+from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed, names
+from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
+
+EFFECTS = ["own", "definitions", "check", "grow_vda", "place", "define", "start", "autostart"]
+
+
+class Arrived:
+    """A destination where the copy and the definitions have arrived."""
+
+    def __init__(self, bed: Bed) -> None:
+        self.bed = bed
+        self.migration = bed.keep_record("destination")
+        self.staging = Path(self.migration.staging)
+        self.old = bed.xml()
+        self.new = apply_changes(self.old, DefinitionChange(vcpus=3, memory_mib=128))
+        bed.images(self.migration.staging)
+        riding = self.staging / "definitions"
+        riding.mkdir()
+        (riding / "old.xml").write_text(self.old, encoding="utf-8")
+        (riding / "new.xml").write_text(self.new, encoding="utf-8")
+        self.params: dict[str, Any] = {
+            "definition_digests": {"old.xml": sha256(self.old), "new.xml": sha256(self.new)},
+            "digests": dict(digest.digests(self.migration.staging)),
+            "entries": [{**asdict(directory.entries(self.migration.staging)[1]), "mode": 0o640}],
+            "directory_owner": {"uid": os.getuid(), "gid": os.getgid(), "mode": 0o711},
+        }
+
+    def carry_out(self, **values: Any) -> dict[str, Any]:
+        return self.bed.carry_out(Step.TAKE_OVER, take_over.plan, **{**self.params, **values})
+
+    def fails(self, code: str, **values: Any) -> MobilityError:
+        """It fails with *code*, and no guest was defined from what arrived."""
+        with pytest.raises(MobilityError) as error:
+            self.carry_out(**values)
+        assert error.value.code == code
+        assert self.bed.find() is None
+        assert not os.path.lexists(self.migration.directory)
+        assert os.path.isdir(self.migration.staging)
+        return error.value
+
+
+@pytest.fixture
+def arrived(bed: Bed) -> Arrived:
+    return Arrived(bed)
+
+
+def test_the_guest_runs_at_its_new_size(arrived: Arrived) -> None:
+    bed = arrived.bed
+    result = arrived.carry_out()
+    assert result["effects"] == EFFECTS
+    assert bed.domain().state() == "running"
+    assert bed.domain().autostart()
+    definition = GuestDefinition.from_xml(bed.domain().xml())
+    assert (definition.vcpus, definition.memory_mib) == (3, 128)
+    assert image.inspect(f"{bed.directory}/disk", "qcow2").virtual_bytes == 2 * MIB
+    assert os.listdir(bed.directory) == ["disk"]
+    assert not arrived.staging.exists()
+    assert os.stat(f"{bed.directory}/disk").st_mode & 0o777 == 0o640
+    assert os.stat(bed.directory).st_mode & 0o777 == 0o711
+    assert result["image_checks"] == {"vda": "consistent"}
+    assert result["running_at"] >= result["start_requested_at"]
+    assert record.definition(bed.store, ID, record.OLD_DEFINITION) == arrived.old
+
+
+def test_how_each_effect_is_taken_back_is_in_the_journal_before_it(arrived: Arrived) -> None:
+    arrived.carry_out()
+    begun = {one.effect: one.undo for one in arrived.bed.journal() if one.event is Event.BEGIN and one.undo}
+    migration = arrived.migration
+    assert begun == {
+        "place": {"kind": "rename", "from": migration.directory, "to": migration.staging},
+        "define": {"kind": "undefine", "uuid": UUID},
+        "start": {"kind": "destroy", "uuid": UUID},
+        "autostart": {"kind": "autostart", "uuid": UUID, "value": False},
+    }
+
+
+def test_a_guest_that_was_off_without_autostart_stays_so(bed: Bed) -> None:
+    bed.keep_record("destination", was_running=False, autostart=False)
+    arrived = Arrived.__new__(Arrived)
+    Path(bed.directory).mkdir()
+    record.keep_definition(bed.store, ID, record.NEW_DEFINITION, bed.xml())
+    arrived.bed, arrived.params = bed, {}
+    assert arrived.carry_out()["effects"] == ["define"]
+    assert bed.domain().is_off()
+    assert not bed.domain().autostart()
+
+
+def test_planning_changes_nothing(arrived: Arrived) -> None:
+    before = sorted(str(one) for one in arrived.bed.root.rglob("*"))
+    assert names(take_over.plan(arrived.bed.context(check=True, **arrived.params))) == EFFECTS
+    assert sorted(str(one) for one in arrived.bed.root.rglob("*")) == before
+    assert arrived.bed.find() is None
+
+
+@pytest.mark.parametrize("name", ["old.xml", "new.xml"])
+def test_a_definition_that_was_tampered_with_is_never_defined(arrived: Arrived, name: str) -> None:
+    path = arrived.staging / "definitions" / name
+    path.write_text(path.read_text(encoding="utf-8").replace("/bin/true", "/tmp/evil"), encoding="utf-8")
+    assert arrived.fails("DEFINITION_TAMPERED").subject == str(path)
+
+
+def test_a_definition_nobody_vouched_for_is_never_defined(arrived: Arrived) -> None:
+    arrived.fails("DEFINITION_TAMPERED", definition_digests={})
+
+
+def test_a_definition_that_did_not_arrive(arrived: Arrived) -> None:
+    (arrived.staging / "definitions" / "new.xml").unlink()
+    assert "new.xml" in arrived.fails("DEFINITION_LOST").subject
+
+
+@pytest.mark.parametrize("how", ["changed", "missing", "too many"])
+def test_a_copy_that_is_not_what_the_source_has(arrived: Arrived, how: str) -> None:
+    if how == "changed":
+        with (arrived.staging / "disk").open("r+b") as disk:
+            disk.seek(100_000)
+            disk.write(b"x")
+    elif how == "missing":
+        arrived.params["digests"]["data"] = "0" * 64
+    else:
+        (arrived.staging / "data").write_bytes(b"x")
+    assert ("disk" if how == "changed" else "data") in str(arrived.fails("COPY_DIFFERS"))
+
+
+def test_a_copy_of_another_size(arrived: Arrived) -> None:
+    image.grow(str(arrived.staging / "disk"), "qcow2", 4 * MIB)
+    error = arrived.fails("IMAGE_SIZE_DIFFERS", digests={})
+    assert error.subject == str(arrived.staging / "disk")
+
+
+def test_a_copy_that_qemu_img_finds_broken(arrived: Arrived) -> None:
+    with (arrived.staging / "disk").open("r+b") as disk:
+        disk.seek(65536 * 2)
+        disk.write(bytes(64))  # the refcount block: used clusters count as free
+    error = arrived.fails("IMAGE_CORRUPT", digests={})
+    assert str(arrived.staging / "disk") in str(error)
+
+
+def test_without_a_copy(arrived: Arrived) -> None:
+    shutil.rmtree(arrived.staging)
+    with pytest.raises(MobilityError) as error:
+        arrived.carry_out()
+    assert (error.value.code, error.value.subject) == ("PATH_LOST", arrived.migration.staging)
+    assert arrived.bed.find() is None
+
+
+@pytest.mark.parametrize("done", range(EFFECTS.index("place") + 1, len(EFFECTS) + 1))
+def test_it_goes_on_where_it_was_killed(arrived: Arrived, done: int) -> None:
+    for effect in take_over.plan(arrived.bed.context(**arrived.params)).effects[:done]:
+        effect.do()
+    result = arrived.carry_out()
+    assert result["effects"] == ["define", "start", "autostart"]
+    assert arrived.bed.domain().state() == "running"
+    assert image.inspect(f"{arrived.bed.directory}/disk", "qcow2").virtual_bytes == 2 * MIB
+
+
+# --- a revert ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def parked(bed: Bed) -> Bed:
+    """A source that has handed its guest over."""
+    bed.guest(running=False, autostart=False)
+    migration = bed.keep_record("source")
+    os.rename(bed.directory, migration.parked)
+    record.keep_definition(bed.store, ID, record.OLD_DEFINITION, bed.domain().xml())
+    return bed
+
+
+def revert(bed: Bed) -> list[str]:
+    found: list[str] = bed.carry_out(Step.TAKE_OVER, take_over.plan, Phase.REVERT)["effects"]
+    return found
+
+
+def test_the_source_takes_its_own_guest_back(parked: Bed) -> None:
+    assert revert(parked) == ["place", "start", "autostart"]
+    assert parked.domain().state() == "running"
+    assert parked.domain().autostart()
+    assert image.inspect(f"{parked.directory}/disk", "qcow2").virtual_bytes == MIB
+    assert not os.path.lexists(parked.migration().parked)
+
+
+def test_the_old_definition_is_put_back_when_it_is_not_there(parked: Bed) -> None:
+    digest_then = parked.migration()
+    assert digest_then.definition_digest
+    parked.hypervisor.define(parked.xml(vcpu="<vcpu>4</vcpu>"))
+    assert revert(parked) == ["place", "define", "start", "autostart"]
+    assert GuestDefinition.from_xml(parked.domain().xml()).vcpus == 2
+
+
+def test_a_revert_goes_on_where_it_was_killed(parked: Bed) -> None:
+    take_over.plan(parked.context(Phase.REVERT)).effects[0].do()
+    assert revert(parked) == ["start", "autostart"]
+    assert parked.domain().state() == "running"
+
+
+def test_a_parked_directory_that_is_gone(parked: Bed) -> None:
+    shutil.rmtree(parked.migration().parked)
+    with pytest.raises(MobilityError) as error:
+        revert(parked)
+    assert error.value.code == "PATH_LOST"
+    assert parked.domain().is_off()

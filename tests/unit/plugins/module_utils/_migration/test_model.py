@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What crosses the wire, or waits in a record, is read back as it was."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import (
+    ClaimFacts,
+    DomainFacts,
+    DomainSummary,
+    FitFacts,
+    HypervisorFacts,
+    LockFacts,
+)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
+    Capacity,
+    ClaimRule,
+    Migration,
+    Operation,
+    Stop,
+)
+from ansible_collections.kvmops.mobility.tests.unit.builders import guest, hypervisor, request
+
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+MIGRATIONS = st.builds(
+    Migration,
+    capacity=st.builds(Capacity, rule=st.sampled_from(ClaimRule), cpu_ratio=NUMBERS, reserved_disk_gib=st.integers()),
+    stop=st.builds(Stop, timeout_s=st.integers(), on_timeout=st.sampled_from(("abort", "force"))),
+    expected_outage_s=NUMBERS,
+)
+HYPERVISORS = st.builds(
+    HypervisorFacts, clock=NUMBERS, locks=st.lists(st.builds(LockFacts, since=NUMBERS), max_size=2).map(tuple)
+)
+
+
+def over_the_wire(data: Any) -> Any:
+    return json.loads(json.dumps(data))
+
+
+@settings(max_examples=50, deadline=None)
+@given(MIGRATIONS)
+def test_a_migration(one: Migration) -> None:
+    assert Migration.from_result(over_the_wire(one.as_result())) == one
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.builds(DomainFacts))
+def test_a_domain(one: DomainFacts) -> None:
+    assert DomainFacts.from_result(over_the_wire(one.as_result())) == one
+
+
+@settings(max_examples=25, deadline=None)
+@given(HYPERVISORS)
+def test_a_hypervisor(one: HypervisorFacts) -> None:
+    assert HypervisorFacts.from_result(over_the_wire(one.as_result())) == one
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.builds(FitFacts))
+def test_a_fit(one: FitFacts) -> None:
+    assert FitFacts.from_result(over_the_wire(one.as_result())) == one
+
+
+@pytest.mark.parametrize("facts", [DomainFacts, HypervisorFacts])
+def test_a_newer_hypervisor_may_tell_more(facts: type[DomainFacts] | type[HypervisorFacts]) -> None:
+    known = guest() if facts is DomainFacts else hypervisor()
+    told = {**over_the_wire(known.as_result()), "colour": "blue"}
+    assert facts.from_result(told) == known
+
+
+@pytest.mark.parametrize("facts", [DomainSummary, ClaimFacts, LockFacts])
+def test_an_incomplete_answer_is_an_error(facts: type[DomainSummary] | type[ClaimFacts] | type[LockFacts]) -> None:
+    with pytest.raises(TypeError, match="missing"):
+        facts.from_result({"uuid": "x"})
+
+
+@given(MIGRATIONS)
+@settings(max_examples=20, deadline=None)
+def test_the_names_a_move_uses_are_all_different_and_beside_the_directory(one: Migration) -> None:
+    used = [one.directory, one.parked, one.reverted, one.staging]
+    assert len(set(used)) == 4
+    assert all(path.startswith(one.directory) for path in used)
+    assert one.id in one.staging
+
+
+def test_a_request_that_names_a_size() -> None:
+    assert request(Operation.RESIZE).names_a_size
+    assert not request(Operation.MIGRATE).names_a_size
+    assert request(Operation.MIGRATE, root_gib=0).names_a_size

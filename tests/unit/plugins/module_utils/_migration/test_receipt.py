@@ -1,0 +1,219 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.receipt import Outage, Receipt, build
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status
+from ansible_collections.kvmops.mobility.tests.unit.bed import line
+from ansible_collections.kvmops.mobility.tests.unit.builders import request, site
+
+
+def a_migration(**values: Any) -> Migration:
+    (only,) = plan(request(), site(), lambda: "id-0").guests
+    assert only.migration is not None
+    return replace(only.migration, **values)
+
+
+def step(name: Step, began: float, ended: float, phase: Phase = Phase.MOVE, **result: Any) -> tuple[Entry, ...]:
+    effects = {"effects": result.pop("effects", [])}
+    return (
+        line(name, Event.BEGIN, phase, at=began, result=effects),
+        line(name, Event.BEGIN, phase, "an-effect", at=began),
+        line(name, Event.END, phase, "an-effect", at=ended, result={"stop_requested_at": -1.0}),
+        line(name, Event.END, phase, at=ended, result=result),
+    )
+
+
+def moved(stop: float = 1.0, ours: float = 3.0, start: float = 0.5, offset: float = 0.0) -> tuple[Any, Any]:
+    """Journals of a move whose outage has these parts; the destination's clock is ahead by *offset*."""
+    off = 100.0 + stop
+    on = off + ours
+    source = (
+        *step(Step.CLAIM, 90.0, 90.5),
+        *step(Step.HAND_OVER, 100.0, off + 0.1, effects=["stop", "fence"], stop_requested_at=100.0, off_at=off),
+        *step(Step.COPY, off + 0.2, off + 0.9, bytes_sent=123456789),
+    )
+    destination = (
+        *step(Step.CLAIM, 91.0 + offset, 91.5 + offset),
+        *step(
+            Step.TAKE_OVER,
+            on - 1 + offset,
+            on + start + offset,
+            start_requested_at=on + offset,
+            running_at=on + start + offset,
+        ),
+    )
+    return source, destination
+
+
+SECONDS = st.floats(0, 10_000).map(lambda one: round(one, 3))
+
+
+@given(SECONDS, SECONDS, SECONDS, st.floats(-1e6, 1e6).map(lambda one: round(one, 3)))
+def test_the_parts_of_the_outage_add_up_whatever_the_clocks_say(
+    stop: float, ours: float, start: float, offset: float
+) -> None:
+    found = build(a_migration(), Phase.MOVE, *moved(stop, ours, start, offset), clock_offset_s=offset).outage
+    assert found is not None
+    for measured, real in ((found.guest_stop, stop), (found.ours, ours), (found.guest_start, start)):
+        assert measured == pytest.approx(real, abs=0.002)
+    assert found.total == pytest.approx(found.guest_stop + found.ours + found.guest_start, abs=0.002)
+
+
+def reverted(offset: float = 0.0) -> tuple[Any, Any]:
+    """Journals of a move and its revert: the guest stops on the destination, and starts on the source."""
+    source, destination = moved(offset=offset)
+    left = {"stop_requested_at": 200.0 + offset, "off_at": 202.0 + offset}
+    came = {"start_requested_at": 203.0, "running_at": 203.5}
+    return (
+        (*source, *step(Step.TAKE_OVER, 202.5, 203.5, Phase.REVERT, **came)),
+        (
+            *destination,
+            *step(Step.HAND_OVER, 200.0 + offset, 202.0 + offset, Phase.REVERT, **left),
+            *step(Step.DISCARD, 204.0 + offset, 205.0 + offset, Phase.REVERT),
+        ),
+    )
+
+
+@pytest.mark.parametrize("offset", [0.0, 100.0, -100.0])
+def test_a_revert_goes_the_other_way(offset: float) -> None:
+    found = build(a_migration(), Phase.REVERT, *reverted(offset), clock_offset_s=offset)
+    assert found.outage == Outage(total=3.5, guest_stop=2.0, ours=1.0, guest_start=0.5)
+    assert (found.status, found.where, found.kept, found.next_commands) == (Status.REVERTED, "c1", (), ())
+
+
+@pytest.mark.parametrize("offset", [0.0, 100.0, -100.0])
+def test_steps_come_in_the_order_they_began_on_one_clock(offset: float) -> None:
+    found = build(a_migration(), Phase.MOVE, *moved(offset=offset), clock_offset_s=offset)
+    assert [(one.step, one.hypervisor) for one in found.steps] == [
+        ("claim", "c1"),
+        ("claim", "c2"),
+        ("hand_over", "c1"),
+        ("copy", "c1"),
+        ("take_over", "c2"),
+    ]
+
+
+def test_a_move_that_went_well() -> None:
+    found = build(a_migration(), Phase.MOVE, *moved())
+    assert found.status is Status.FINISHED
+    assert found.outage == Outage(total=4.5, guest_stop=1.0, ours=3.0, guest_start=0.5)
+    assert (found.bytes_sent, found.where, found.error) == (123456789, "c2", "")
+    assert found.kept == ("c1:/var/lib/libvirt/images/web1_resize and its definition, until confirm or revert",)
+    assert found.next_commands == (
+        "ansible-playbook kvmops.mobility.confirm -e vm=web1",
+        "ansible-playbook kvmops.mobility.revert -e vm=web1 -e data=discard",
+    )
+    assert found.steps[2].did == "stop, fence"
+    assert found.steps[2].seconds == 1.1
+
+
+def test_a_move_in_lines() -> None:
+    text = "\n".join(build(a_migration(), Phase.MOVE, *moved()).lines())
+    assert text.startswith("web1: VERIFY_RESIZE (migration id-0)\n")
+    for words in (
+        "the guest is on  c2",
+        "4 vCPUs, 4096 MiB, root 40 GiB",
+        "4.5 s (guest stop 1.0 s + ours 3.0 s + guest start 0.5 s)",
+        "on the wire",
+        "kept             c1:",
+        "next             ansible-playbook kvmops.mobility.confirm",
+        "    3  hand_over  c1     1.1 s  stop, fence",
+    ):
+        assert words in text
+    assert "failed" not in text
+
+
+def test_as_data_it_is_plain_json_with_the_lines() -> None:
+    receipt = build(a_migration(), Phase.MOVE, *moved())
+    data = json.loads(json.dumps(receipt.as_result()))
+    assert (data["status"], data["nova_status"], data["phase"], data["where"]) == (
+        "finished",
+        "VERIFY_RESIZE",
+        "move",
+        "c2",
+    )
+    assert data["outage"] == {"total": 4.5, "guest_stop": 1.0, "ours": 3.0, "guest_start": 0.5}
+    assert data["lines"] == receipt.lines()
+    assert Migration.from_result(data["migration"]) == a_migration()
+
+
+def off_guest() -> tuple[Any, Any]:
+    return (
+        (*step(Step.CLAIM, 1, 2), *step(Step.HAND_OVER, 2, 3), *step(Step.COPY, 3, 4, bytes_sent=0)),
+        (*step(Step.CLAIM, 1, 2), *step(Step.TAKE_OVER, 4, 5)),
+    )
+
+
+def test_a_guest_that_was_off_has_no_outage() -> None:
+    found = build(a_migration(was_running=False), Phase.MOVE, *off_guest())
+    assert found.outage is None
+    assert found.status is Status.FINISHED
+    assert not any(" outage " in text or "on the wire" in text for text in found.lines())
+
+
+def test_a_confirm_has_no_outage() -> None:
+    source, destination = moved()
+    confirmed = (*source, *step(Step.DISCARD, 300, 301, Phase.CONFIRM))
+    found = build(a_migration(), Phase.CONFIRM, confirmed, destination)
+    assert found.outage is None
+    assert (found.status, found.where, found.kept, found.next_commands) == (Status.CONFIRMED, "c2", (), ())
+    assert [one.step for one in found.steps] == ["discard"]
+
+
+def failed_move(*undo: Entry) -> tuple[Any, Any]:
+    source, destination = moved()
+    return (
+        (*source[: -len(step(Step.COPY, 0, 0))], line(Step.COPY, Event.BEGIN, at=102.0), *undo),
+        (*destination[: len(step(Step.CLAIM, 0, 0))], *undo),
+    )
+
+
+UNDO = step(Step.UNDO, 110.0, 111.0)
+
+
+def test_a_move_that_failed_and_was_undone() -> None:
+    found = build(a_migration(), Phase.MOVE, *failed_move(*UNDO), error="COPY_FAILED: c2: broken pipe")
+    assert (found.status, found.where, found.outage) == (Status.FAILED, "c1", None)
+    assert (found.kept, found.next_commands) == ((), ())
+    text = "\n".join(found.lines())
+    for words in ("web1: failed", "failed           COPY_FAILED: c2: broken pipe", "2 vCPUs, 2048 MiB, root 20 GiB"):
+        assert words in text
+    assert "not ended  did not end" in text
+
+
+def test_an_undo_that_failed() -> None:
+    failed = (line(Step.UNDO, Event.BEGIN), line(Step.UNDO, Event.FAIL, result={"code": "LIBVIRT_FAILED"}))
+    found = build(a_migration(), Phase.MOVE, *failed_move(*failed), error="x")
+    assert found.status is Status.ERROR
+    assert "nothing was removed" in found.kept[0]
+    assert found.next_commands == ("ansible-playbook kvmops.mobility.status",)
+    assert [one.did for one in found.steps if one.step == "undo"] == ["failed: LIBVIRT_FAILED"] * 2
+
+
+@pytest.mark.parametrize(
+    ("phase", "source", "destination", "where"),
+    [
+        pytest.param(Phase.MOVE, (), (), "c1", id="a move nobody tells of"),
+        pytest.param(Phase.MOVE, *failed_move(), "c1", id="a move that did not go through"),
+        pytest.param(Phase.CONFIRM, *moved(), "c2", id="a confirm without evidence"),
+        pytest.param(Phase.REVERT, *moved(), "c2", id="a revert that never began"),
+    ],
+)
+def test_where_the_guest_is(phase: Phase, source: Sequence[Entry], destination: Sequence[Entry], where: str) -> None:
+    found: Receipt = build(a_migration(), phase, source, destination, error="x")
+    assert found.where == where
+    assert f"  the guest is on  {where}" in found.lines()

@@ -1,0 +1,237 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The frame of all modules, run in this process with a module of a few lines."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+from ansible_collections.kvmops.mobility.plugins.modules import domain_info
+
+Work = Callable[[Context], Plan]
+Call = Callable[..., dict[str, Any]]
+PLAIN = Spec(options={"name": {"type": "str"}}, libvirt=False)
+STEP = Spec(options={}, libvirt=False, step=Step.HAND_OVER)
+OPTIONAL = Spec(options={}, libvirt=False, step=Step.COPY, step_optional=True)
+
+
+@pytest.fixture
+def call(store: Store, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Run a module to its result."""
+
+    def call(spec: Spec, work: Work, **params: Any) -> dict[str, Any]:
+        arguments = {"state_directory": str(store.root), **params}
+        with patch_module_args(arguments), pytest.raises(SystemExit) as ended:
+            run(spec, work)
+        result: dict[str, Any] = json.loads(capsys.readouterr().out)
+        assert ended.value.code == (1 if result.get("failed") else 0)
+        return result
+
+    return call
+
+
+class Deeds:
+    """Effects that note that they were done."""
+
+    def __init__(self) -> None:
+        self.done: list[str] = []
+
+    def effect(self, name: str, made: Mapping[str, Any] | None = None, undo: Mapping[str, Any] | None = None) -> Effect:
+        def do() -> Mapping[str, Any] | None:
+            self.done.append(name)
+            return made
+
+        return Effect(name, f"do {name}", do, undo)
+
+    def refusing(self, name: str, error: Exception) -> Effect:
+        def do() -> None:
+            self.done.append(name)
+            raise error
+
+        return Effect(name, f"do {name}", do)
+
+
+REFUSAL = Refused("PATH_TAKEN", "/x", "is taken.", "Move it away.", more=[1])
+
+
+def test_effects_are_done_in_order_and_told(call: Call) -> None:
+    deeds = Deeds()
+    plan = Plan((deeds.effect("one", {"a": 1}), deeds.effect("two", {"b": 2})), result={"where": "here"})
+    found = call(PLAIN, lambda _context: plan)
+    assert deeds.done == ["one", "two"]
+    assert (found["changed"], found["a"], found["b"], found["where"]) == (True, 1, 2, "here")
+    assert [(one["name"], one["does"]) for one in found["steps"]] == [("one", "do one"), ("two", "do two")]
+    assert all(one["seconds"] >= 0 for one in found["steps"])
+
+
+def test_a_plan_without_effects_is_no_change(call: Call) -> None:
+    found = call(PLAIN, lambda context: Plan(result={"name": context.params["name"]}), name="web1")
+    assert (found["changed"], found["name"], found["steps"]) == (False, "web1", [])
+
+
+@pytest.mark.parametrize("spec", [PLAIN, STEP])
+def test_check_mode_says_what_would_be_and_does_nothing(call: Call, store: Store, spec: Spec) -> None:
+    deeds = Deeds()
+    needed = {"migration": "id-1"} if spec is STEP else {}
+    plan = Plan((deeds.effect("one"), deeds.effect("two")))
+    found = call(spec, lambda _context: plan, _ansible_check_mode=True, **needed)
+    assert deeds.done == []
+    assert found["changed"] is True
+    assert found["steps"] == [{"name": "one", "does": "do one"}, {"name": "two", "does": "do two"}]
+    assert not store.root.exists()
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_a_diff_when_it_is_asked_for(call: Call, check: bool) -> None:
+    plan = Plan((Deeds().effect("one"),), before={"size": 1}, after={"size": 2})
+    found = call(PLAIN, lambda _context: plan, _ansible_diff=True, _ansible_check_mode=check)
+    assert found["diff"] == {"before": {"size": 1}, "after": {"size": 2}}
+    assert "diff" not in call(PLAIN, lambda _context: plan)
+
+
+def lines(store: Store) -> list[tuple[Event, str]]:
+    return [(one.event, one.effect) for one in journal.read(store, "id-1")]
+
+
+def test_lines_around_each_effect_and_around_them_all(call: Call, store: Store) -> None:
+    seen: dict[str, list[tuple[Event, str]]] = {}
+
+    def effect(name: str) -> Effect:
+        def do() -> dict[str, Any]:
+            seen[name] = lines(store)
+            return {name: True}
+
+        return Effect(name, f"do {name}", do, {"kind": "rename", "from": name})
+
+    call(STEP, lambda _context: Plan((effect("one"), effect("two")), result={"r": 1}), migration="id-1", phase="revert")
+    assert seen["one"] == [(Event.BEGIN, ""), (Event.BEGIN, "one")]
+    assert seen["two"] == [*seen["one"], (Event.END, "one"), (Event.BEGIN, "two")]
+    assert lines(store) == [*seen["two"], (Event.END, "two"), (Event.END, "")]
+    entries = journal.read(store, "id-1")
+    assert {(one.phase, one.step) for one in entries} == {(Phase.REVERT, Step.HAND_OVER)}
+    assert entries[0].result == {"effects": ["one", "two"]}
+    assert entries[1].undo == {"kind": "rename", "from": "one"}
+    assert entries[2].result == {"one": True}
+    assert entries[-1].result == {"r": 1, "changed": True, "one": True, "two": True}
+
+
+def test_a_failure_is_written_and_keeps_what_was_done(call: Call, store: Store) -> None:
+    deeds = Deeds()
+    plan = Plan((deeds.effect("one"), deeds.refusing("two", REFUSAL), deeds.effect("three")))
+    found = call(STEP, lambda _context: plan, migration="id-1")
+    assert found["failed"] is True
+    assert (found["code"], found["subject"], found["remedy"], found["more"]) == (
+        "PATH_TAKEN",
+        "/x",
+        "Move it away.",
+        [1],
+    )
+    assert found["msg"] == "PATH_TAKEN: /x: is taken. Move it away."
+    assert [one["name"] for one in found["steps"]] == ["one"]
+    assert deeds.done == ["one", "two"]
+    assert lines(store)[-2:] == [(Event.BEGIN, "two"), (Event.FAIL, "")]
+    assert journal.read(store, "id-1")[-1].result["code"] == "PATH_TAKEN"
+
+
+def test_what_the_file_system_refuses_has_a_code(call: Call) -> None:
+    error = OSError(errno.ENOSPC, "No space left on device", "/images/web1")
+    found = call(PLAIN, lambda _context: Plan((Deeds().refusing("one", error),)))
+    assert (found["code"], found["subject"]) == ("FILE_SYSTEM_FAILED", "/images/web1")
+    assert "No space left on device" in found["msg"]
+
+
+def test_a_refusal_before_the_first_effect_leaves_no_line(call: Call, store: Store) -> None:
+    def work(_context: Context) -> Plan:
+        raise REFUSAL
+
+    found = call(STEP, work, migration="id-1")
+    assert (found["code"], found["steps"]) == ("PATH_TAKEN", [])
+    assert lines(store) == []
+
+
+def test_a_module_that_also_works_alone_then_writes_no_journal(call: Call, store: Store) -> None:
+    deeds = Deeds()
+    call(OPTIONAL, lambda _context: Plan((deeds.effect("one"),)))
+    assert deeds.done == ["one"]
+    assert store.migrations() == []
+    call(OPTIONAL, lambda _context: Plan((deeds.effect("one"),)), migration="id-1")
+    assert store.migrations() == ["id-1"]
+
+
+def test_a_step_needs_its_migration(call: Call) -> None:
+    found = call(STEP, lambda _context: Plan())
+    assert found["failed"] is True
+    assert "migration" in found["msg"]
+
+
+def test_a_deadline_ends_the_call_and_is_written(call: Call, store: Store) -> None:
+    began = time.monotonic()
+
+    def sleep() -> None:
+        time.sleep(30)
+
+    plan = Plan((Deeds().effect("one"), Effect("slow", "be slow", sleep)))
+    found = call(STEP, lambda _context: plan, migration="id-1", deadline_s=1)
+    assert time.monotonic() - began < 10
+    assert found["code"] == "DEADLINE"
+    assert "within 1 s" in found["msg"]
+    assert [one["name"] for one in found["steps"]] == ["one"]
+    assert journal.read(store, "id-1")[-1].result["code"] == "DEADLINE"
+
+
+def test_a_deadline_that_was_met_does_not_ring_later(call: Call) -> None:
+    assert call(PLAIN, lambda _context: Plan(), deadline_s=1)["changed"] is False
+    time.sleep(1.2)
+
+
+def test_what_it_makes_is_for_its_user_only(call: Call, tmp_path: Path) -> None:
+    call(PLAIN, lambda _context: Plan((Effect("make", "make a file", (tmp_path / "x").touch),)))
+    assert (tmp_path / "x").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_module_that_uses_libvirt_without_saying_so(call: Call) -> None:
+    found = call(PLAIN, lambda context: Plan(result={"host": context.hypervisor.hostname}))
+    assert found["code"] == "INTERNAL"
+
+
+def test_libvirt_is_opened_when_it_is_asked_for(call: Call, uri: str) -> None:
+    spec = Spec(options={})
+    found = call(spec, lambda context: Plan(result={"guests": len(context.hypervisor.domains())}), uri=uri)
+    assert found["guests"] == 0
+
+
+def test_libvirt_that_does_not_answer(call: Call) -> None:
+    found = call(Spec(options={}), lambda _context: Plan(), uri="test:///no/such/file")
+    assert (found["code"], found["subject"]) == ("LIBVIRT_UNAVAILABLE", "test:///no/such/file")
+
+
+def test_without_the_bindings() -> None:
+    """A real module in a process that cannot import libvirt."""
+    code = f"""
+import runpy, sys
+from ansible.module_utils.testing import patch_module_args
+sys.modules["libvirt"] = None
+with patch_module_args({{}}):
+    runpy.run_module({domain_info.__name__!r}, run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=False)
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["code"]) == (1, "LIBVIRT_PYTHON_MISSING")
+    assert "libvirt-python" in found["msg"]
