@@ -18,6 +18,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration, Operation, Request
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.request import parse_request
 from ansible_collections.kvmops.mobility.plugins.plugin_utils import _site
+from ansible_collections.kvmops.mobility.plugins.plugin_utils._select import select
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import ControllerAction
 
 _PHASES = {Operation.CONFIRM: Phase.CONFIRM, Operation.REVERT: Phase.REVERT}
@@ -35,7 +36,7 @@ class ActionModule(ControllerAction):
                 "the group 'hypervisors' is empty or not there.",
                 "Put the libvirt hosts into the group hypervisors of the inventory.",
             )
-        request = parse_request(arguments["request"])
+        request = _request(arguments["request"], variables)
         plan = _plan(request, variables)
         for guest in plan.guests:
             self.show(moving.render_plan(guest))
@@ -45,6 +46,13 @@ class ActionModule(ControllerAction):
             "owner": f"{getpass.getuser()}@{socket.gethostname()}",
             "command": f"{request.operation.value} {' '.join(request.guests)}",
         }
+
+
+def _request(typed: Mapping[str, Any], variables: Mapping[str, Any]) -> Request:
+    """The request, with the guests that select chooses in the place of names."""
+    if not typed.get("select"):
+        return parse_request(typed)
+    return parse_request({**typed, "vm": select(str(typed["select"]), _site.read_site(variables))})
 
 
 def _plan(request: Request, variables: Mapping[str, Any]) -> moving.Plan:

@@ -27,18 +27,38 @@ def _check_version(playbooks: str) -> None:
         )
 
 
+def _with_selection(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The arguments with a stand-in for the guests that select will choose once they are known.
+
+    Raises Refused: SELECT_AND_VM, SELECT_NOT_ALLOWED.
+    """
+    if not arguments.get("select"):
+        return arguments
+    if arguments.get("vm"):
+        raise Refused("SELECT_AND_VM", "select", "both vm and select name guests.", "Give one of them.")
+    if arguments.get("operation") not in (Operation.RESIZE.value, Operation.MIGRATE.value):
+        raise Refused(
+            "SELECT_NOT_ALLOWED",
+            "select",
+            f"{arguments.get('operation')} is decided guest by guest.",
+            "Name the guests with vm.",
+        )
+    return {**arguments, "vm": "(selected)"}
+
+
 class ActionModule(ControllerAction):
     """Validates what the operator typed before any hypervisor is asked anything."""
 
     def work(self, arguments: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
         """The request as it was typed, found to be good, and what of it the plays need."""
         _check_version(str(arguments.get("playbooks_version", VERSION)))
-        request = parse_request(arguments)
+        typed = _with_selection(arguments)
+        request = parse_request(typed)
         options = parse_options(request.operation, arguments)
         return {
             "changed": False,
             "request": dict(arguments),
             "options": options,
-            "guests": list(request.guests),
+            "guests": None if arguments.get("select") else list(request.guests),
             "moves": request.operation in (Operation.RESIZE, Operation.MIGRATE),
         }

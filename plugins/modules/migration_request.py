@@ -33,6 +33,12 @@ options:
   vm:
     description: Name or UUID of a guest, or a list of them.
     type: raw
+  select:
+    description: >-
+      A JMESPath filter that chooses guests instead of O(vm), over the list of all guests with C(name), C(uuid),
+      C(hypervisor), C(state), C(autostart), C(vcpus), C(memory_mib), C(disk_bytes) and C(managed_by). Give it in a
+      vars file or as JSON, because shells eat backticks.
+    type: str
   flavor:
     description: Name of one of O(flavors).
     type: raw
