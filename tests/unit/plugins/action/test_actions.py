@@ -99,12 +99,21 @@ def test_a_good_request(asked: dict[str, Any], moves: bool, options: dict[str, A
         ({"operation": "resize", "vm": "web1", "flavor": "m1.huge"}, "FLAVOR_UNKNOWN"),
         ({"operation": "revert", "vm": "web1"}, "DATA_REQUIRED"),
         ({"operation": "confirm", "vm": "web1", "playbooks_version": "9.9.9"}, "VERSION_MISMATCH"),
+        ({"operation": "migrate", "vm": "web1", "select": "[]", "dest": "c2"}, "SELECT_AND_VM"),
+        ({"operation": "confirm", "select": "[]"}, "SELECT_NOT_ALLOWED"),
+        ({"operation": "migrate", "select": "[]"}, "DEST_REQUIRED"),
     ],
 )
 def test_a_bad_request(asked: dict[str, Any], code: str) -> None:
     found = action(migration_request.ActionModule, **asked).run(task_vars={})
     assert (found["failed"], found["code"]) == (True, code)
     assert found["remedy"]
+
+
+def test_a_selection_asks_for_all_guests() -> None:
+    asked = {"operation": "migrate", "select": "[?vcpus > `1`]", "dest": "c2"}
+    found = action(migration_request.ActionModule, **asked).run(task_vars={})
+    assert (found["guests"], found["moves"]) == (None, True)
 
 
 def test_playbooks_of_this_version() -> None:
@@ -130,6 +139,12 @@ def test_a_resize_is_planned_and_shown(capsys: pytest.CaptureFixture[str]) -> No
     migration = Migration.from_result(over_the_wire(only["migration"]))
     assert (migration.source, migration.destination, migration.new.vcpus) == ("c1", "c2", 4)
     assert capsys.readouterr().out.splitlines() == only["lines"]
+
+
+def test_a_selection_is_planned() -> None:
+    asked = {"operation": "migrate", "select": "[?hypervisor=='c1']", "dest": "c2"}
+    (only,) = make_plan(located(), **asked)["guests"]
+    assert (only["outcome"], only["migration"]["name"]) == ("planned", "web1")
 
 
 def test_every_migration_has_an_id_of_its_own() -> None:

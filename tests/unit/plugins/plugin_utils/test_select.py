@@ -7,6 +7,7 @@ import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Site
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.plugin_utils import _select
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._select import select, views
 from ansible_collections.kvmops.mobility.tests.unit.builders import domain_xml, guest, site
 
@@ -55,6 +56,14 @@ def test_an_expression_that_cannot_be_used_is_refused(expression: str, code: str
         select(expression, three())
     assert refusal.value.code == code
     assert expression in refusal.value.message
+
+
+def test_without_jmespath_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_select, "HAS_JMESPATH", False)
+    with pytest.raises(Refused) as refusal:
+        select("[]", three())
+    assert refusal.value.code == "JMESPATH_MISSING"
+    assert "pip install jmespath" in refusal.value.remedy
 
 
 def test_a_guest_that_is_chosen_twice_is_moved_once() -> None:
