@@ -102,6 +102,16 @@ def test_a_fence_of_the_other_phase_is_not_proof(bed: Bed) -> None:
     assert os.path.isdir(migration.reverted)
 
 
+def test_a_fence_that_parked_something_else_is_not_proof(bed: Bed) -> None:
+    migration = bed.keep_record("source")
+    bed.note(Step.HAND_OVER, "fence", {"kind": "rename", "from": "/elsewhere_resize", "to": "/elsewhere"})
+    Path(migration.parked).mkdir()
+    with pytest.raises(Refused) as refusal:
+        carry_out(bed, Phase.CONFIRM)
+    assert refusal.value.code == "PATH_NOT_OURS"
+    assert os.path.isdir(migration.parked)
+
+
 def test_where_nothing_was_parked_there_is_nothing_to_refuse(bed: Bed) -> None:
     bed.keep_record("source")
     assert carry_out(bed, Phase.CONFIRM) == ["remove", "forget"]
