@@ -23,7 +23,7 @@ def lab_is_up() -> Iterator[None]:
 
 
 def sweep() -> None:
-    """Remove the guests that carry the tests' prefix, and the odd ones' leavings."""
-    left = [name for name in lab.guests() if name.startswith(lab.PREFIX)]
+    """Remove the guests with the tests' prefix or a hypervisor's name, and the odd ones' leavings."""
+    left = [name for name in lab.guests() if name.startswith(lab.PREFIX) or name in lab.HOSTS]
     lab.destroy(*left)
     lab.parallel(lambda host: lab.remote(host, "sweep", lab.PREFIX), lab.HOSTS)

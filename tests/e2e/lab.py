@@ -79,7 +79,10 @@ def shell(host: str, command: str) -> str:
 
 def create(name: str, *options: str, host: str = "c1") -> None:
     """Make a guest with little data on it and wait until its agent answers."""
-    run("guest", "create", name, "--host", host, "--data-mib", "4", *options, timeout_s=180)
+    words = ("guest", "create", name, "--host", host, "--data-mib", "4", *options)
+    if run(*words, check=False, timeout_s=180).returncode != 0:
+        run("guest", "destroy", name)  # an aborted run may have taken the name
+        run(*words, timeout_s=180)
 
 
 def look(name: str) -> View | None:
