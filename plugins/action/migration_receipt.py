@@ -27,6 +27,7 @@ class ActionModule(ControllerAction):
             _journal(arguments.get("destination")),
             float(arguments.get("clock_offset_s") or 0),
             str((arguments.get("error") or {}).get("msg", "")),
+            _unheard(migration, arguments),
         )
         self.show(receipt.lines())
         data = receipt.as_result()
@@ -36,6 +37,11 @@ class ActionModule(ControllerAction):
             "ansible_facts": {"kvmops_receipt": data},
             "ansible_stats": {"data": {f"kvmops_{migration.name}": data}, "per_host": False, "aggregate": True},
         }
+
+
+def _unheard(migration: Migration, arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    answers = ((migration.source, arguments.get("source")), (migration.destination, arguments.get("destination")))
+    return tuple(host for host, answer in answers if not answer or answer.get("failed"))
 
 
 def _journal(answer: Mapping[str, Any] | None) -> tuple[Entry, ...]:

@@ -54,7 +54,7 @@ def _handled(subject: str, guest: Mapping[str, Any], variables: Mapping[str, Any
     receipt = host.get("kvmops_receipt")
     if not receipt:
         return False, f"{subject}: not handled; run kvmops.mobility.status to see where it stands"
-    where = f"on {receipt['where']}"
+    where = f"on {receipt['where']}" if receipt["where"] else "nobody can tell where from here"
     if receipt["error"]:
         return False, f"{subject}: {receipt['nova_status']}, {where}: {receipt['error']}"
     return receipt["status"] not in _FAILED, f"{subject}: {receipt['nova_status']}, {where}"

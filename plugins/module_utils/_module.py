@@ -46,6 +46,7 @@ class Spec:
     required_if: tuple[Any, ...] = ()
     required_one_of: tuple[Any, ...] = ()
     mutually_exclusive: tuple[Any, ...] = ()
+    required_together: tuple[Any, ...] = ()
 
 
 def _argument_spec(spec: Spec) -> dict[str, Any]:
@@ -70,6 +71,7 @@ def run(spec: Spec, work: Callable[[Context], Plan]) -> NoReturn:
         required_if=list(spec.required_if),
         required_one_of=list(spec.required_one_of),
         mutually_exclusive=list(spec.mutually_exclusive),
+        required_together=list(spec.required_together),
     )
     if spec.libvirt and LIBVIRT_IMP_ERR is not None:
         module.fail_json(

@@ -21,6 +21,14 @@ extends_documentation_fragment:
   - kvmops.mobility.frame
   - kvmops.mobility.frame.step
 options:
+  owner:
+    description: >-
+      Who held it, as in M(kvmops.mobility.migration_claim): then another's lock on the same migration is left alone.
+      Without it, whoever held it.
+    type: str
+  command:
+    description: What they typed, as in M(kvmops.mobility.migration_claim). Needed with O(owner).
+    type: str
   receipt:
     description: What M(kvmops.mobility.migration_receipt) returned.
     type: dict
@@ -59,7 +67,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spe
 
 def main() -> None:
     """Entry point."""
-    run(Spec(options={"receipt": {"type": "dict"}}, libvirt=False, step=Step.RELEASE), plan)
+    options = {"owner": {"type": "str"}, "command": {"type": "str"}, "receipt": {"type": "dict"}}
+    run(Spec(options=options, libvirt=False, step=Step.RELEASE, required_together=(("owner", "command"),)), plan)
 
 
 if __name__ == "__main__":

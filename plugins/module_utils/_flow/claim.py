@@ -52,12 +52,7 @@ def _hold_host_lock(context: Context) -> None:
 
 
 def _lock(context: Context, migration: Migration) -> tuple[Effect, ...]:
-    """The lock effect, none when this migration holds it. Raises Refused(BUSY) while another does."""
-    holder = lock.held(context.store, migration.uuid)
-    if holder is not None and holder.migration != migration.id:
-        raise lock.busy(migration.uuid, holder)
-    if holder is not None:
-        return ()
+    """The lock effect, none when the same hand holds it. Raises Refused(BUSY) while another does."""
     wanted = lock.Lock(
         uuid=migration.uuid,
         migration=migration.id,
@@ -65,12 +60,17 @@ def _lock(context: Context, migration: Migration) -> tuple[Effect, ...]:
         command=context.params["command"],
         since=context.clock(),
     )
+    holder = lock.held(context.store, migration.uuid)
+    if holder is not None and not holder.same_hand(wanted):
+        raise lock.busy(migration.uuid, holder)
+    if holder is not None:
+        return ()
     return (
         Effect(
             "lock",
             f"lock {migration.name} for migration {migration.id}",
             lambda: lock.take(context.store, wanted),
-            undo={"kind": "unlock", "uuid": migration.uuid},
+            undo={"kind": "unlock", "uuid": wanted.uuid, "owner": wanted.owner, "command": wanted.command},
         ),
     )
 
@@ -147,13 +147,13 @@ def _check_capacity(context: Context, migration: Migration) -> None:
 
 def _stage(context: Context, migration: Migration) -> tuple[Effect, ...]:
     """The copy grows in a directory no definition names, so nobody can start from it."""
-    if os.path.isdir(migration.staging):
-        return ()
     user = _user(context.params["migration_user"])
+    if os.path.isdir(migration.staging) and os.stat(migration.staging).st_uid == user.pw_uid:
+        return ()
 
     def stage() -> None:
         path = Path(migration.staging)
-        path.mkdir(mode=0o700)
+        path.mkdir(mode=0o700, exist_ok=True)
         os.chown(path, user.pw_uid, user.pw_gid)
 
     return (

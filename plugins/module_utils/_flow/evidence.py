@@ -108,12 +108,10 @@ def _read_number(domain: Domain, path: str, pattern: str) -> int | None:
     """A number from a file of the guest; None where it has no such file, or its agent may not open files (often so)."""
     try:
         handle = domain.agent("guest-file-open", _AGENT_S, path=path, mode="r")
+        answer = domain.agent("guest-file-read", _AGENT_S, handle=handle, count=_READ_BYTES)
+        domain.agent("guest-file-close", _AGENT_S, handle=handle)
     except MobilityError:
         return None
-    try:
-        answer = domain.agent("guest-file-read", _AGENT_S, handle=handle, count=_READ_BYTES)
-    finally:
-        domain.agent("guest-file-close", _AGENT_S, handle=handle)
     found = re.search(pattern, base64.b64decode(answer["buf-b64"]).decode(errors="replace"), re.MULTILINE)
     return int(found.group(1)) if found else None
 

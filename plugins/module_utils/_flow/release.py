@@ -9,12 +9,14 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import lock
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 
 
 def plan(context: Context) -> Plan:
-    """The receipt is kept, when one is given; the lock goes, when this migration holds it."""
+    """The receipt is kept, when one is given; the lock goes, when the same hand holds it that asks for it.
+
+    Without an owner it is an operator who clears what a dead run left: then it goes whoever held it for this migration.
+    """
     migration = context.record().migration
     effects = []
     receipt = context.params["receipt"]
@@ -23,10 +25,18 @@ def plan(context: Context) -> Plan:
         keeping = Effect("receipt", f"keep the receipt in {path}", lambda: context.store.write_json(path, receipt))
         effects.append(keeping)
     holder = lock.held(context.store, migration.uuid)
-    if holder is not None and holder.migration == migration.id:
-        effects.append(Effect("unlock", f"release the lock of {migration.name}", lambda: _release(context, migration)))
+    if holder is not None and holder.migration == migration.id and _may(context, holder):
+        mine = holder
+        effects.append(
+            Effect("unlock", f"release the lock of {migration.name}", lambda: _release(context, mine)),
+        )
     return Plan(tuple(effects), result={"status": (receipt or {}).get("status", "")})
 
 
-def _release(context: Context, migration: Migration) -> None:
-    lock.release(context.store, migration.uuid, migration.id)
+def _may(context: Context, holder: lock.Lock) -> bool:
+    owner = context.params["owner"]
+    return owner is None or (owner, context.params["command"]) == (holder.owner, holder.command)
+
+
+def _release(context: Context, mine: lock.Lock) -> None:
+    lock.release(context.store, mine)

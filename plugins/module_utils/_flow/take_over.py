@@ -73,6 +73,8 @@ def _bring_in(context: Context, migration: Migration) -> tuple[Effect, ...]:
 def _keep(context: Context, migration: Migration) -> None:
     """The definitions came through the migration user's hands: only what the source vouched for is used."""
     riding = Path(migration.staging) / _RIDING
+    if not riding.exists() and _kept(context, migration):
+        return  # an earlier attempt came this far
     for name in (record.OLD_DEFINITION, record.NEW_DEFINITION):
         xml = _arrived(riding / name)
         if sha256(xml) != context.params["definition_digests"].get(name):
@@ -84,6 +86,17 @@ def _keep(context: Context, migration: Migration) -> None:
             )
         record.keep_definition(context.store, migration.id, name, xml)
     directory.remove(str(riding))
+
+
+def _kept(context: Context, migration: Migration) -> bool:
+    """Whether the record has both definitions as the source wrote them."""
+    expected = context.params["definition_digests"]
+    names = (record.OLD_DEFINITION, record.NEW_DEFINITION)
+    paths = [record.definition_path(context.store, migration.id, name) for name in names]
+    return all(
+        path.exists() and sha256(path.read_text(encoding="utf-8")) == expected.get(name)
+        for name, path in zip(names, paths)
+    )
 
 
 def _arrived(path: Path) -> str:

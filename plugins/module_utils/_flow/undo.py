@@ -17,6 +17,7 @@ from typing import Any, Callable
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import Stopper
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock, record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status
@@ -102,8 +103,8 @@ def _start(context: Context, how: Mapping[str, Any]) -> None:
 
 def _destroy(context: Context, how: Mapping[str, Any]) -> None:
     domain = context.hypervisor.find(how["uuid"])
-    if domain is not None and not domain.is_off():
-        domain.destroy()
+    if domain is not None:
+        Stopper(domain, context.monotonic, context.sleep).force()
 
 
 def _undefine(context: Context, how: Mapping[str, Any]) -> None:
@@ -122,7 +123,8 @@ def _autostart(context: Context, how: Mapping[str, Any]) -> None:
 
 
 def _unlock(context: Context, how: Mapping[str, Any]) -> None:
-    lock.release(context.store, how["uuid"], context.params["migration"])
+    mine = lock.Lock(how["uuid"], context.params["migration"], how["owner"], how["command"], 0.0)
+    lock.release(context.store, mine)
 
 
 _KINDS: Mapping[str, Callable[[Context, Mapping[str, Any]], None]] = {

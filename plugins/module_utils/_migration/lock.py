@@ -31,6 +31,10 @@ class Lock:
     since: float
     """Unix time, seconds."""
 
+    def same_hand(self, other: Lock) -> bool:
+        """Whether it is the same operator's same command on the same migration: a run again after a crash."""
+        return (self.migration, self.owner, self.command) == (other.migration, other.owner, other.command)
+
 
 def held(store: Store, uuid: str) -> Lock | None:
     """Who holds the guest *uuid* here, None when nobody does."""
@@ -47,9 +51,10 @@ def all_held(store: Store) -> tuple[Lock, ...]:
 
 
 def take(store: Store, lock: Lock) -> None:
-    """Take the guest's lock, or find that this migration has it already.
+    """Take the guest's lock, or find that the same hand has it already.
 
-    Raises Refused(BUSY), naming who and since when, while another migration holds it. The file appears complete
+    Raises Refused(BUSY), naming who and since when, while another holds it: another migration, or another command on
+    the same one (a revert while it is being confirmed). The file appears complete
     or not at all, so that a reader never sees a half-written one.
     """
     path = store.lock(lock.uuid)
@@ -61,7 +66,7 @@ def take(store: Store, lock: Lock) -> None:
         sync_directory(path.parent)
     except FileExistsError:
         holder = held(store, lock.uuid)
-        if holder is None or holder.migration != lock.migration:
+        if holder is None or not holder.same_hand(lock):
             raise busy(lock.uuid, holder) from None
     finally:
         scratch.unlink()
@@ -81,11 +86,11 @@ def busy(uuid: str, holder: Lock | None) -> Refused:
     )
 
 
-def release(store: Store, uuid: str, migration_id: str) -> bool:
-    """Release the lock when *migration_id* holds it; whether there was one to release. Another's is left alone."""
-    holder = held(store, uuid)
-    if holder is None or holder.migration != migration_id:
+def release(store: Store, mine: Lock) -> bool:
+    """Release the lock when the hand of *mine* holds it; whether there was one to release. Another's is left alone."""
+    holder = held(store, mine.uuid)
+    if holder is None or not holder.same_hand(mine):
         return False
-    store.lock(uuid).unlink()
-    sync_directory(store.lock(uuid).parent)
+    store.lock(mine.uuid).unlink()
+    sync_directory(store.lock(mine.uuid).parent)
     return True

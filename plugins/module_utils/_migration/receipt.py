@@ -54,7 +54,9 @@ class Receipt:
     """None for a guest that was off, or did not get that far."""
     bytes_sent: int
     where: str
-    """Inventory name of the hypervisor that has the guest."""
+    """Inventory name of the hypervisor that has the guest, empty when that cannot be told."""
+    unheard: tuple[str, ...]
+    """Hypervisors whose journal could not be read: the status is what the other one's tells."""
     kept: tuple[str, ...]
     next_commands: tuple[str, ...]
     error: str
@@ -77,7 +79,9 @@ class Receipt:
         lines = [f"{name}: {shown} (migration {self.migration.id})"]
         if self.error:
             lines.append(f"  failed           {self.error}")
-        lines += [f"  the guest is on  {self.where}", f"  size             {_size(self.migration, self.where)}"]
+        for host in self.unheard:
+            lines.append(f"  not certain      {host} did not answer; this is what the other journal tells")
+        lines += _place(self.migration, self.where)
         lines += _step_table(self.steps)
         if self.outage is not None:
             lines.append(f"  outage           {_outage(self.outage)}")
@@ -85,6 +89,12 @@ class Receipt:
             lines.append(f"  copied           {human_bytes(self.bytes_sent)} on the wire")
         lines += [f"  kept             {one}" for one in self.kept]
         return lines + [f"  next             {one}" for one in self.next_commands]
+
+
+def _place(migration: Migration, where: str) -> list[str]:
+    if not where:
+        return [f"  the guest is on  {migration.source} or {migration.destination}: see both before anything else"]
+    return [f"  the guest is on  {where}", f"  size             {_size(migration, where)}"]
 
 
 def _size(migration: Migration, where: str) -> str:
@@ -117,10 +127,11 @@ def build(
     destination: Sequence[Entry],
     clock_offset_s: float = 0.0,
     error: str = "",
+    unheard: tuple[str, ...] = (),
 ) -> Receipt:
     """The receipt of *phase*; *clock_offset_s* is the destination's clock minus the source's."""
     status = derive(source, destination)
-    where = _where(migration, status)
+    where = _where(migration, status, unheard)
     return Receipt(
         migration=migration,
         phase=phase,
@@ -129,16 +140,20 @@ def build(
         outage=_measure(phase, source, destination, clock_offset_s),
         bytes_sent=int(_result(source, phase, Step.COPY).get("bytes_sent", 0)),
         where=where,
+        unheard=unheard,
         kept=_kept(migration, status),
         next_commands=_next(migration, status),
         error=error,
     )
 
 
-def _where(migration: Migration, status: Status) -> str:
+def _where(migration: Migration, status: Status, unheard: tuple[str, ...]) -> str:
     """Only a move that was taken over, and not taken back, has the guest on the destination."""
-    there = (Status.FINISHED, Status.CONFIRMING, Status.CONFIRMED)
-    return migration.destination if status in there else migration.source
+    if status in (Status.FINISHED, Status.CONFIRMING, Status.CONFIRMED):
+        return migration.destination
+    if unheard or status in (Status.ERROR, Status.REVERTING, Status.POST_MIGRATING):
+        return ""
+    return migration.source
 
 
 def _kept(migration: Migration, status: Status) -> tuple[str, ...]:

@@ -50,7 +50,7 @@ def survey(hypervisor: Hypervisor, store: Store, images: str, clock: Callable[[]
         disk_bytes_free=space.f_bfree * space.f_frsize,
         domains=tuple(summary(one) for one in hypervisor.domains()),
         claims=claims(store),
-        locks=tuple(LockFacts(**asdict(one)) for one in lock.all_held(store)),
+        locks=tuple(LockFacts.from_result(asdict(one)) for one in lock.all_held(store)),
         networks=hypervisor.active_networks(),
         bridges=_bridges(),
         rsync_zstd=_rsync_zstd(),

@@ -203,8 +203,18 @@ def test_a_confirm_or_revert_takes_the_lock_alone(bed: Bed, phase: Phase) -> Non
     assert bed.carry_out(Step.CLAIM, claim.plan, phase)["effects"] == ["lock"]
     assert lock.held(bed.store, UUID) is not None
     (undo,) = (one.undo for one in bed.journal() if one.undo)
-    assert undo == {"kind": "unlock", "uuid": UUID}
+    assert (undo["kind"], undo["uuid"]) == ("unlock", UUID)
     assert bed.carry_out(Step.CLAIM, claim.plan, phase)["effects"] == []
+
+
+def test_a_revert_waits_for_the_confirm_of_another_operator(bed: Bed) -> None:
+    bed.guest()
+    bed.keep_record("source")
+    lock.take(bed.store, lock.Lock(UUID, ID, "ann@laptop", "confirm web1", 5.0))
+    with pytest.raises(Refused, match=r"ann@laptop \(confirm web1\)") as refusal:
+        bed.carry_out(Step.CLAIM, claim.plan, Phase.REVERT)
+    assert refusal.value.code == "BUSY"
+    assert bed.journal() == ()
 
 
 def test_the_record_is_that_of_the_plan(bed: Bed) -> None:

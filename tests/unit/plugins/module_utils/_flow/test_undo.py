@@ -84,7 +84,9 @@ KINDS: list[Any] = [
         False,
         id="autostart off",
     ),
-    pytest.param({"kind": "unlock"}, take_lock, held, None, id="unlock"),
+    pytest.param(
+        {"kind": "unlock", "owner": "root@control", "command": "resize web1"}, take_lock, held, None, id="unlock"
+    ),
 ]
 
 
@@ -127,7 +129,7 @@ ANNOUNCED: list[Any] = [
     pytest.param({"kind": "undefine"}, lambda bed: None, id="undefine"),
     pytest.param({"kind": "autostart", "value": True}, lambda bed: bed.guest(), id="autostart"),
     pytest.param({"kind": "autostart", "value": True}, lambda bed: None, id="autostart without a guest"),
-    pytest.param({"kind": "unlock"}, lambda bed: None, id="unlock"),
+    pytest.param({"kind": "unlock", "owner": "root@control", "command": "resize web1"}, lambda bed: None, id="unlock"),
 ]
 
 
@@ -177,7 +179,7 @@ def test_a_guest_that_runs_is_not_undefined(bed: Bed) -> None:
 
 def test_another_migrations_lock_stays(bed: Bed) -> None:
     take_lock(bed, "others")
-    bed.note(Step.CLAIM, "lock", {"kind": "unlock", "uuid": UUID})
+    bed.note(Step.CLAIM, "lock", {"kind": "unlock", "uuid": UUID, "owner": "root@control", "command": "resize web1"})
     carry_out(bed)
     assert held(bed) == "others"
 

@@ -18,6 +18,7 @@ from ansible_collections.kvmops.mobility.tests.unit.builders import OTHER_UUID, 
 
 MINE = Lock(UUID, "mine", "root@control", "resize web1", 1_700_000_000.0)
 OTHERS = replace(MINE, migration="others", owner="ann@laptop", command="migrate web1")
+REVERTS = replace(MINE, owner="ann@laptop", command="revert web1")
 
 
 def files(store: Store) -> list[str]:
@@ -69,19 +70,20 @@ def test_no_lock_on_a_new_hypervisor(store: Store) -> None:
         pytest.param(None, False, None, id="nobody's"),
         pytest.param(MINE, True, None, id="its own"),
         pytest.param(OTHERS, False, OTHERS, id="another's stays"),
+        pytest.param(REVERTS, False, REVERTS, id="another command's on the same migration stays"),
     ],
 )
 def test_release(store: Store, holder: Lock | None, released: bool, left: Lock | None) -> None:
     if holder:
         take(store, holder)
-    assert release(store, UUID, "mine") is released
+    assert release(store, MINE) is released
     assert held(store, UUID) == left
-    assert release(store, UUID, "mine") is False
+    assert release(store, MINE) is False
 
 
 def test_what_was_released_can_be_taken_by_another(store: Store) -> None:
     take(store, MINE)
-    release(store, UUID, "mine")
+    release(store, MINE)
     take(store, OTHERS)
     assert held(store, UUID) == OTHERS
 
@@ -155,7 +157,7 @@ def test_a_reader_never_sees_half_a_lock(store: Store) -> None:
     try:
         for _round in range(60):
             take(store, MINE)
-            release(store, UUID, "mine")
+            release(store, MINE)
     finally:
         over.set()
         reader.join()

@@ -217,3 +217,12 @@ def test_where_the_guest_is(phase: Phase, source: Sequence[Entry], destination: 
     found: Receipt = build(a_migration(), phase, source, destination, error="x")
     assert found.where == where
     assert f"  the guest is on  {where}" in found.lines()
+
+
+def test_a_journal_out_of_reach_makes_it_uncertain() -> None:
+    source, _destination = moved()
+    found = build(a_migration(), Phase.MOVE, source, (), error="x", unheard=("c2",))
+    assert found.where == ""
+    text = "\n".join(found.lines())
+    assert "not certain      c2 did not answer" in text
+    assert "c1 or c2" in text
