@@ -117,10 +117,10 @@ class Connection:
         return self._wrap(self._real.defineXMLFlags(xml, flags))
 
 
-def libvirt_error(code: int, words: str) -> Exception:
-    """libvirt's own exception, as its binding raises it."""
+def libvirt_error(code: int, words: str, domain: int = 0) -> Exception:
+    """libvirt's own exception, as its binding raises it; *domain* is the part of libvirt that it comes from."""
     error = libvirt.libvirtError(words)
-    error.err = (code, 0, words, 2, words, None, None, 0, 0)
+    error.err = (code, domain, words, 2, words, None, None, 0, 0)
     return error  # type: ignore[no-any-return]
 
 

@@ -26,11 +26,16 @@ def entries(directory: str) -> tuple[EntryFacts, ...]:
     path = Path(directory)
     if not path.is_dir():
         return ()
-    return tuple(_entry(one) for one in sorted(path.iterdir()))
+    found = (_entry(one) for one in sorted(path.iterdir()))
+    return tuple(one for one in found if one is not None)
 
 
-def _entry(path: Path) -> EntryFacts:
-    status = path.lstat()
+def _entry(path: Path) -> EntryFacts | None:
+    """None for what is gone since the directory was read, such as another run's probe."""
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return None
     kinds = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "directory"), (stat.S_ISLNK, "symlink"))
     return EntryFacts(
         name=path.name,

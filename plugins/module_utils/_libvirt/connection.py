@@ -88,7 +88,9 @@ def _translate(error: Any, subject: str, attempted: str) -> MobilityError:
         return NotFound(
             "DOMAIN_NOT_FOUND", subject, "no such domain on this hypervisor.", "See kvmops.mobility.status."
         )
-    if code in (libvirt.VIR_ERR_RPC, libvirt.VIR_ERR_SYSTEM_ERROR, libvirt.VIR_ERR_NO_CONNECT):
+    # A system error of the connection is a lost daemon; one of QEMU's driver is a file it could not open.
+    lost = code == libvirt.VIR_ERR_SYSTEM_ERROR and error.get_error_domain() == libvirt.VIR_FROM_RPC
+    if lost or code in (libvirt.VIR_ERR_RPC, libvirt.VIR_ERR_NO_CONNECT):
         return Lost(
             "LIBVIRT_UNAVAILABLE",
             subject,

@@ -16,7 +16,7 @@ from pathlib import Path
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import image
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import GuestDefinition
-from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, NotFound
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock, record, state
@@ -48,7 +48,7 @@ def survey(hypervisor: Hypervisor, store: Store, images: str, clock: Callable[[]
         memory_mib_free=memory["MemAvailable"],
         disk_bytes_total=space.f_blocks * space.f_frsize,
         disk_bytes_free=space.f_bfree * space.f_frsize,
-        domains=tuple(summary(one) for one in hypervisor.domains()),
+        domains=_summaries(hypervisor),
         claims=claims(store),
         locks=tuple(LockFacts.from_result(asdict(one)) for one in lock.all_held(store)),
         networks=hypervisor.active_networks(),
@@ -80,6 +80,17 @@ def _rsync_zstd() -> bool:
     except MobilityError:
         return False
     return " zstd" in words
+
+
+def _summaries(hypervisor: Hypervisor) -> tuple[DomainSummary, ...]:
+    """Domains come and go while they are read: one that is gone counts no more."""
+    found = []
+    for domain in hypervisor.domains():
+        try:
+            found.append(summary(domain))
+        except NotFound:
+            continue
+    return tuple(found)
 
 
 def summary(domain: Domain) -> DomainSummary:

@@ -69,7 +69,7 @@ def test_a_failure_says_what_was_attempted_and_of_whom(bed: Bed) -> None:
     [
         ("VIR_ERR_NO_DOMAIN", NotFound, "DOMAIN_NOT_FOUND"),
         ("VIR_ERR_RPC", Lost, "LIBVIRT_UNAVAILABLE"),
-        ("VIR_ERR_SYSTEM_ERROR", Lost, "LIBVIRT_UNAVAILABLE"),
+        ("VIR_ERR_SYSTEM_ERROR", MobilityError, "LIBVIRT_FAILED"),
         ("VIR_ERR_NO_CONNECT", Lost, "LIBVIRT_UNAVAILABLE"),
         ("VIR_ERR_INTERNAL_ERROR", MobilityError, "LIBVIRT_FAILED"),
     ],
@@ -82,6 +82,14 @@ def test_errors_are_told_apart_by_their_number(number: str, kind: type[MobilityE
         translated("web1", "start it", call)
     assert (error.value.code, error.value.subject) == (code, "web1")
     assert ("words of libvirt" in str(error.value)) is (code != "DOMAIN_NOT_FOUND")
+
+
+def test_a_system_error_of_the_connection_is_a_lost_daemon() -> None:
+    def call() -> None:
+        raise libvirt_error(libvirt.VIR_ERR_SYSTEM_ERROR, "Broken pipe", libvirt.VIR_FROM_RPC)
+
+    with pytest.raises(Lost):
+        translated("web1", "start it", call)
 
 
 @pytest.mark.parametrize(("online", "count"), [("0", 1), ("0-3", 4), ("0-3,8", 5), ("0,2,4-5", 4), ("", 0)])
