@@ -30,6 +30,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library i
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Journal, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import STATE_DIRECTORY, Store
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit.process import myself
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,8 @@ def _apply(
         for effect in plan.effects:
             result.update(_timed(effect, context, done))
         return
-    journal.write(Event.BEGIN, result={"effects": [one.name for one in plan.effects]})
+    began = {"effects": [one.name for one in plan.effects], "process": myself().as_result()}
+    journal.write(Event.BEGIN, result=began)
     try:
         for effect in plan.effects:
             journal.write(Event.BEGIN, effect.name, effect.undo)

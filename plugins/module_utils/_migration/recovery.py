@@ -175,8 +175,8 @@ def _reverting(case: Case) -> Decision:
         return Decision(Act.ASK, "the revert was interrupted, and the source that has the old disks does not answer")
     return Decision(
         Act.ASK,
-        "the revert was interrupted, and nobody can say whether the destination still runs the guest: bring it back, or "
-        "make sure that it is off and give prefer=source",
+        "the revert was interrupted, and nobody can say whether the destination still runs the guest: bring it back, "
+        "or make sure that it is off and give prefer=source",
     )
 
 
@@ -197,7 +197,7 @@ def _unfinished(case: Case) -> Decision:
 
 
 def _source_alone(case: Case) -> Decision:
-    """A take-over is only asked for after the copy has ended, and the end of the copy is in the source's own journal."""
+    """A take-over is only asked for after the copy has ended, and that end is in the source's own journal."""
     if not _has(case.known.source, Phase.MOVE, Step.COPY, Event.END):
         return case.both(Act.UNDO, "the destination was never asked to start the guest: it goes back to the source")
     if case.prefer is Prefer.SOURCE:
