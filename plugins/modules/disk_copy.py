@@ -17,6 +17,9 @@ description:
     keys. Holes stay holes and are not sent when compressed, an interrupted copy goes on where it was, and
     both sides are compared by checksum afterwards.
   - The images must not be in use.
+  - >-
+    With O(migration) the copy is a transient systemd unit that outlives this module and the controller; a second call
+    attaches to the one that runs.
 extends_documentation_fragment:
   - kvmops.mobility.attributes
   - kvmops.mobility.attributes.acting

@@ -21,6 +21,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain im
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock, record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 
 
 def plan(context: Context) -> Plan:
@@ -105,6 +106,10 @@ def _unlock(context: Context, how: Mapping[str, Any]) -> None:
     lock.release(context.store, how["uuid"], context.params["migration"])
 
 
+def _stop_unit(_context: Context, how: Mapping[str, Any]) -> None:
+    transient.forget(how["name"])
+
+
 _KINDS: Mapping[str, Callable[[Context, Mapping[str, Any]], None]] = {
     "rename": _rename,
     "remove": _remove,
@@ -113,4 +118,5 @@ _KINDS: Mapping[str, Callable[[Context, Mapping[str, Any]], None]] = {
     "undefine": _undefine,
     "autostart": _autostart,
     "unlock": _unlock,
+    "stop_unit": _stop_unit,
 }
