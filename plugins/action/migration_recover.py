@@ -97,7 +97,13 @@ def _side(host: str, known: Known, variables: Mapping[str, Any]) -> Side:
     mine = next((one for one in answer if one["id"] == known.migration.id), {})
     domains = (_site.result_of(variables, host, "kvmops_domains") or {"domains": ()})["domains"]
     state = next((one["state"] for one in domains if one["uuid"] == known.migration.uuid), "")
-    return Side(True, state, bool(mine.get("working")), float(mine.get("idle_s", float("inf"))))
+    return Side(
+        reachable=True,
+        domain_state=state,
+        working=bool(mine.get("working")),
+        copying=bool(mine.get("copying")),
+        idle_s=float(mine.get("idle_s", float("inf"))),
+    )
 
 
 def _result(case: Case) -> dict[str, Any]:
@@ -149,8 +155,8 @@ def _lines(case: Case, decision: Decision, plan: GuestPlan) -> list[str]:
 def _resume(known: Known) -> dict[str, Any]:
     """What the steps before handed to the take-over, from the source's own journal."""
     wanted = {
-        Step.CLAIM: ("definition_digests",),
-        Step.HAND_OVER: ("entries", "directory_owner"),
+        Step.CLAIM: ("definition_digests", "definitions_directory"),
+        Step.HAND_OVER: ("entries", "directory_owner", "parked"),
         Step.COPY: ("digests",),
     }
     handed: dict[str, Any] = {}

@@ -19,7 +19,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._disk import direc
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import undefine_flags
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock, record
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import CLOSE, Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 
@@ -27,9 +27,10 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._unit import trans
 def plan(context: Context) -> Plan:
     """One effect for each that is to be taken back, then one that closes the book."""
     entries = journal.read(context.store, context.params["migration"])
-    pending = journal.pending_undo(entries, context.phase)
+    only = context.params["only"]
+    pending = [one for one in journal.pending_undo(entries, context.phase) if not only or one.step.value in only]
     effects = tuple(_effect(context, one) for one in pending)
-    if effects or _open(context, entries):
+    if not only and (effects or _open(context, entries)):
         effects = (*effects, _close(context))
     return Plan(effects, result={"undone": [one.effect for one in pending]})
 
@@ -42,13 +43,13 @@ def _close(context: Context) -> Effect:
             record.forget_definitions(context.store, context.params["migration"])
         return {"step": Step.UNDO.value}
 
-    return Effect("close", "close the book of this migration", close)
+    return Effect(CLOSE, "close the book of this migration", close)
 
 
 def _open(context: Context, entries: tuple[Entry, ...]) -> bool:
-    """Whether this hypervisor took part and its book says nothing of an undo."""
+    """Whether this hypervisor took part and its book was not closed by an undo."""
     mine = [e for e in entries if e.phase is context.phase]
-    return bool(mine) and not any(e.step is Step.UNDO and e.event is Event.END and not e.effect for e in mine)
+    return bool(mine) and not any((e.step, e.event, e.effect) == (Step.UNDO, Event.END, CLOSE) for e in mine)
 
 
 def _effect(context: Context, entry: Entry) -> Effect:

@@ -43,6 +43,10 @@ class Step(enum.Enum):
     UNDO = "undo"
 
 
+CLOSE = "close"
+"""The last effect of an undo that took everything back."""
+
+
 class Phase(enum.Enum):
     """What the operator asked for when the step ran."""
 

@@ -51,7 +51,9 @@ class Side:
     domain_state: str = ""
     """libvirt's state of the guest there, empty when it is not defined."""
     working: bool = False
-    """A process or unit of this migration lives there."""
+    """The process of a step of this migration lives there."""
+    copying: bool = False
+    """The unit that copies runs there, or has ended and waits to be looked at."""
     idle_s: float = 0.0
     """Since the journal's last line, by that hypervisor's clock, seconds."""
 
@@ -187,6 +189,8 @@ def _unfinished(case: Case) -> Decision:
     if source.reachable and destination.reachable:
         if destination.active and not undoing and case.prefer is not Prefer.SOURCE:
             return case.both(Act.RESUME_MOVE, "the guest runs on the destination already: the move is carried through")
+        if source.copying and not undoing and case.prefer is not Prefer.SOURCE:
+            return case.both(Act.RESUME_MOVE, "the copy outlived its controller: the move is carried through")
         return case.both(Act.UNDO, "the move was interrupted: the guest goes back to the source")
     if source.reachable:
         return _source_alone(case)
