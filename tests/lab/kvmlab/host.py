@@ -46,6 +46,8 @@ class Host:
     def __init__(self, spec: HostSpec) -> None:
         self.name = spec.name
         self.address = spec.address
+        self.machine = spec.machine
+        self.port = spec.port
         self.directory = run_dir() / "hosts" / spec.name
         self.root = self.directory / "root"
         self.console = self.directory / "console.log"
@@ -239,7 +241,8 @@ class Host:
                     "--boot",
                     "--register=no",
                     "--keep-unit",
-                    f"--machine={self.name}",
+                    f"--machine={self.machine}",
+                    f"--hostname={self.name}",
                     f"--network-bridge={BRIDGE}",
                     "--capability=all",
                     "--link-journal=no",
@@ -284,6 +287,17 @@ class Host:
 
     # -- ending it
 
+    def made(self) -> bool:
+        """Whether it exists, running or not."""
+        return self._prepared.exists()
+
+    def crash(self) -> None:
+        """What a power loss does: what its storage had not been told to keep is gone; it stays off."""
+        self.storage.forget_unsynced()
+        self.kill()
+        self.storage.release()
+        self.storage.ensure()
+
     def kill(self) -> None:
         """End it at once, as pulling the mains plug does; what it had written stays."""
         nspawn = self.nspawn()
@@ -300,7 +314,7 @@ class Host:
 
     def _clean_after_nspawn(self) -> None:
         """Remove what nspawn leaves in /run when it is killed: a lock and a directory."""
-        shutil.rmtree(NSPAWN_RUN / "propagate" / self.name, ignore_errors=True)
+        shutil.rmtree(NSPAWN_RUN / "propagate" / self.machine, ignore_errors=True)
         if self.root.is_dir():
             root = self.root.stat()
             (NSPAWN_RUN / f"locks/inode-{root.st_dev}:{root.st_ino}").unlink(missing_ok=True)
