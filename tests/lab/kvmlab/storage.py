@@ -68,8 +68,7 @@ class Storage:
         part.rename(self.file)
 
     def forget_unsynced(self) -> None:
-        """Shut the file system down with nothing flushed, not even its log: every later access fails until it is mounted
-        again."""
+        """Shut the file system down with nothing flushed, not even its log; it is of no use until it is mounted again."""
         descriptor = os.open(self.point, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.ioctl(descriptor, XFS_IOC_GOINGDOWN, struct.pack("I", XFS_FSOP_GOING_FLAGS_NOLOGFLUSH))

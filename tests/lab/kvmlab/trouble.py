@@ -63,8 +63,7 @@ def troubles(host: Host) -> list[str]:
         return []
     if host.leader() is None:
         return ["crashed"]
-    found = [word for word, holds in (("cut", _is_cut(host)), ("shaped", _is_shaped(host))) if holds]
-    return found
+    return [word for word, holds in (("cut", _is_cut(host)), ("shaped", _is_shaped(host))) if holds]
 
 
 def put_right(host: Host) -> None:
