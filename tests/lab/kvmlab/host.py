@@ -171,6 +171,9 @@ class Host:
         (etc / "machine-id").write_text(f"{machine_id.hex}\n")
         names = "".join(f"{spec.address} {spec.name}\n" for spec in HOSTS)
         (etc / "hosts").write_text(f"127.0.0.1 localhost\n{names}")
+        # Nobody needs a service manager of root's own, and after a crash its stop can take 90 s: the control groups
+        # of a host outlive it.
+        (etc / "systemd/system/user@.service").symlink_to("/dev/null")
         self._write_network(etc / "systemd/network")
         self._write_libvirt(etc / "libvirt")
         self._add_migration_user()

@@ -67,8 +67,12 @@ class Storage:
         run(["mkfs.xfs", "-q", "-f", part])
         part.rename(self.file)
 
+    def sync(self) -> None:
+        """Put everything on the disk."""
+        run(["sync", "--file-system", self.point])
+
     def forget_unsynced(self) -> None:
-        """Shut the file system down with nothing flushed, not even its log; it is of no use until it is mounted again."""
+        """Shut the file system down with nothing flushed, not even its log; of no use until it is mounted again."""
         descriptor = os.open(self.point, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.ioctl(descriptor, XFS_IOC_GOINGDOWN, struct.pack("I", XFS_FSOP_GOING_FLAGS_NOLOGFLUSH))
