@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import found
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import Known, known_migrations
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import DONE, Known, known_migrations
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import (
     GuestPlan,
@@ -60,13 +60,17 @@ class ActionModule(ControllerAction):
 def _chosen(known: Sequence[Known], vm: Any) -> list[Known]:
     """The newest of the named guest, or all that are not closed or still locked."""
     if not vm:
-        return [one for one in known if one.status not in CLOSED or one.holder]
+        return [one for one in known if _is_open(one)]
     names = vm if isinstance(vm, list) else [vm]
     chosen = []
     for name in names:
         mine = [one for one in known if name in (one.migration.name, one.migration.uuid)]
-        chosen += [one for one in mine if one.status not in CLOSED or one.holder] or mine[:1]
+        chosen += [one for one in mine if _is_open(one)] or mine[:1]
     return chosen
+
+
+def _is_open(known: Known) -> bool:
+    return known.status not in CLOSED or known.holder is not None or known.open_books
 
 
 def _nothing(known: Sequence[Known], vm: Any, variables: Mapping[str, Any]) -> str:
@@ -115,9 +119,16 @@ def _result(case: Case) -> dict[str, Any]:
         "lines": _lines(case, decision, plan),
         "host": f"guest-{uuid}",
         "clock_offset_s": 0.0,
-        "recovery": {**decision.as_result(), "phase": _PHASES.get(decision.act, Phase.MOVE).value},
+        "recovery": {**decision.as_result(), "phase": _phase(case.known, decision).value},
         "resume": _resume(case.known),
     }
+
+
+def _phase(known: Known, decision: Decision) -> Phase:
+    """What the receipt and the closing of the book are about."""
+    if decision.act is Act.CLOSE:
+        return next(phase for phase, status in DONE.items() if status is known.status)
+    return _PHASES.get(decision.act, Phase.MOVE)
 
 
 def _plan(known: Known, decision: Decision) -> GuestPlan:

@@ -30,6 +30,8 @@ class Act(enum.Enum):
     RESUME_MOVE = "resume_move"
     RESUME_CONFIRM = "resume_confirm"
     RESUME_REVERT = "resume_revert"
+    CLOSE = "close"
+    """One side has not heard of the end."""
     WAIT = "wait"
     """Somebody is at work, or may be."""
     ASK = "ask"
@@ -150,6 +152,8 @@ def _twice(case: Case) -> Decision:
 
 
 def _closed(case: Case, status: Status) -> Decision:
+    if case.known.open_books:
+        return case.both(Act.CLOSE, f"it is {status.value}, and one side has not heard of it")
     if case.known.holder:
         return case.both(Act.RELEASE, f"it is {status.value}, and a lock is left over")
     return Decision(Act.NOTHING, f"it is {status.value}: nothing is open")

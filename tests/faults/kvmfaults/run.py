@@ -1,0 +1,155 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Distributes cases over several labs and adds up."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from .cases import Case
+from .controller import REPOSITORY
+
+RESULTS = REPOSITORY / "tests/faults/results"
+_KINDS = ("lost", "twice", "leaked")
+
+
+class Queue:
+    """Cases that wait, given out so that a guest needs few moves between two of them."""
+
+    def __init__(self, cases: Sequence[Case]) -> None:
+        self._cases = list(cases)
+        self._lock = threading.Lock()
+
+    def take(self, waiting: bool) -> Case | None:
+        """The next case that can begin where the guest is now, else the next one."""
+        with self._lock:
+            if not self._cases:
+                return None
+            fitting = [one for one in self._cases if one.opens is not waiting]
+            case = (fitting or self._cases)[0]
+            self._cases.remove(case)
+            return case
+
+
+class Lab(threading.Thread):
+    """One worker process with a lab of its own."""
+
+    def __init__(self, instance: int, queue: Queue, options: Sequence[str], results: list[dict[str, Any]]) -> None:
+        super().__init__(name=f"lab {instance}")
+        self._queue = queue
+        self._results = results
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "kvmfaults", "--worker", *options],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "KVMLAB_INSTANCE": str(instance)},
+        )
+
+    def run(self) -> None:
+        """Give out cases as long as there are any."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        waiting = False
+        while (case := self._queue.take(waiting)) is not None:
+            answer = self._ask(self._process.stdin, self._process.stdout, case)
+            waiting = answer.pop("waiting", False)
+            self._results.append(answer)
+            _show(len(self._results), answer)
+            if "died" in answer:
+                return
+        self._process.stdin.close()
+        self._process.wait(120)
+
+    def _ask(self, write: IO[str], read: IO[str], case: Case) -> dict[str, Any]:
+        write.write(case.id + "\n")
+        write.flush()
+        line = read.readline()
+        if line:
+            found: dict[str, Any] = json.loads(line)
+            return found
+        return {"case": case.id, "landed": False, "held": False, "lost": ["the worker died"], "died": True}
+
+
+def _show(number: int, result: dict[str, Any]) -> None:
+    word = "held" if result["held"] else "MISSED" if not result["landed"] else "BROKEN"
+    print(
+        f"{number:4} {word:6} {result.get('seconds', 0):6.1f} s  {result['case']}  {result.get('status', '')}",
+        flush=True,
+    )
+    for kind in _KINDS:
+        for problem in result.get(kind, ()):
+            print(f"            {kind}: {problem}", flush=True)
+    if not result["held"]:
+        print(f"            see {result.get('log', '')}", flush=True)
+
+
+def run(cases: Sequence[Case], jobs: int, first: int, collections: Path, name: str | None) -> int:
+    """Run the cases; 0 when every one of them landed and held."""
+    began = time.monotonic()
+    logs = Path(tempfile.mkdtemp(prefix="kvmfaults-"))
+    print(f"{len(cases)} cases on {jobs} labs, logs in {logs}", flush=True)
+    results: list[dict[str, Any]] = []
+    queue = Queue(cases)
+    options = ["--collections", str(collections), "--logs", str(logs)]
+    labs = [Lab(first + number, queue, options, results) for number in range(jobs)]
+    for one in labs:
+        one.start()
+    for one in labs:
+        one.join()
+    summary = _summary(cases, results)
+    if name is not None:
+        _keep(name, summary, results, time.monotonic() - began)
+    print(f"{time.monotonic() - began:.0f} s")
+    print(line(summary))
+    good = summary["held"] == summary["cases"] == len(cases)
+    return 0 if good else 1
+
+
+def _summary(cases: Sequence[Case], results: Sequence[dict[str, Any]]) -> dict[str, int]:
+    counted = {kind: sum(1 for one in results if one.get(kind) and one["landed"]) for kind in _KINDS}
+    held = sum(1 for one in results if one["held"])
+    missed = len(cases) - sum(1 for one in results if one["landed"])
+    return {"cases": len(cases), "held": held, **counted, "missed": missed}
+
+
+def line(summary: dict[str, int]) -> str:
+    """The last line."""
+    words = " ".join(f"{summary[kind]} {kind}," for kind in ("held", *_KINDS))
+    return f"{summary['cases']} cases, {words} {summary['missed']} missed"
+
+
+def _commit() -> str:
+    done = subprocess.run(
+        ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=12", "--match="],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    return done.stdout.strip()
+
+
+def _keep(name: str, summary: dict[str, int], results: Sequence[dict[str, Any]], seconds: float) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    kept = [{key: one[key] for key in ("case", "landed", "held", "status", "seconds") if key in one} for one in results]
+    data = {
+        "commit": _commit(),
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": round(seconds),
+        "summary": summary,
+        "results": sorted(kept, key=lambda one: str(one["case"])),
+    }
+    lines = [json.dumps(one, sort_keys=True) for one in data.pop("results")]
+    head = json.dumps(data, sort_keys=True)[:-1]
+    (RESULTS / f"{name}.json").write_text(head + ', "results": [\n' + ",\n".join(lines) + "\n]}\n")
