@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from .cases import Case
 from .controller import REPOSITORY
@@ -28,7 +28,17 @@ class Queue:
 
     def __init__(self, cases: Sequence[Case]) -> None:
         self._cases = list(cases)
+        self._returned: set[str] = set()
         self._lock = threading.Lock()
+
+    def give_back(self, case: Case) -> bool:
+        """A worker died with it: another one may try, once."""
+        with self._lock:
+            again = case.id not in self._returned
+            self._returned.add(case.id)
+            if again:
+                self._cases.append(case)
+            return again
 
     def take(self, waiting: bool) -> Case | None:
         """The next case that can begin where the guest is now, else the next one."""
@@ -48,37 +58,48 @@ class Lab(threading.Thread):
         super().__init__(name=f"lab {instance}")
         self._queue = queue
         self._results = results
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "kvmfaults", "--worker", *options],
+        self._instance = instance
+        self._options = options
+
+    def _start(self) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "kvmfaults", "--worker", *self._options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "KVMLAB_INSTANCE": str(instance)},
+            env={**os.environ, "KVMLAB_INSTANCE": str(self._instance)},
         )
 
     def run(self) -> None:
         """Give out cases as long as there are any."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
+        process = self._start()
         waiting = False
         while (case := self._queue.take(waiting)) is not None:
-            answer = self._ask(self._process.stdin, self._process.stdout, case)
+            answer = _ask(process, case)
+            if answer is None:
+                process.kill()
+                process.wait(30)
+                process = self._start()
+                if self._queue.give_back(case):
+                    continue
+                answer = {"case": case.id, "landed": False, "held": False, "lost": ["the worker died twice"]}
             waiting = answer.pop("waiting", False)
             self._results.append(answer)
             _show(len(self._results), answer)
-            if "died" in answer:
-                return
-        self._process.stdin.close()
-        self._process.wait(120)
+        process.communicate(timeout=300)
 
-    def _ask(self, write: IO[str], read: IO[str], case: Case) -> dict[str, Any]:
-        write.write(case.id + "\n")
-        write.flush()
-        line = read.readline()
-        if line:
-            found: dict[str, Any] = json.loads(line)
-            return found
-        return {"case": case.id, "landed": False, "held": False, "lost": ["the worker died"], "died": True}
+
+def _ask(process: subprocess.Popen[str], case: Case) -> dict[str, Any] | None:
+    """The result of one case, None when the worker died."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write(case.id + "\n")
+        process.stdin.flush()
+    except BrokenPipeError:
+        return None
+    answer = process.stdout.readline()
+    return json.loads(answer) if answer else None
 
 
 def _show(number: int, result: dict[str, Any]) -> None:

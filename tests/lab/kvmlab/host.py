@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import socket
@@ -310,7 +311,9 @@ class Host:
             leader.kill()
         if nspawn is not None:
             for pid in children(nspawn.pid):
-                observe(pid).kill()
+                # One that has ended since is what is wanted.
+                with contextlib.suppress(LabError):
+                    observe(pid).kill()
             nspawn.kill()
         self._state_file.unlink(missing_ok=True)
         self._clean_after_nspawn()
