@@ -14,7 +14,7 @@ from pathlib import Path
 from . import cases
 from .cases import Case
 from .controller import REPOSITORY
-from .run import run
+from .run import Options, run
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -29,6 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=int, default=1, help="of the lot")
     add("--jobs", type=int, default=2, help="labs at the same time (default 2)")
     add("--first", type=int, default=1, metavar="K", help="number of the first lab; the others follow (default 1)")
+    add("--minutes", type=float, default=float("inf"), metavar="M", help="begin no case after so long")
     add("--list", action="store_true", help="print the names of the cases and end")
     add("--keep", metavar="NAME", help="keep the results as tests/faults/results/NAME.json")
     add("--collections", type=Path, default=REPOSITORY / ".tree", help=argparse.SUPPRESS)
@@ -75,7 +76,8 @@ def main() -> int:
     if not chosen:
         print("no case has that name", file=sys.stderr)
         return 2
-    return run(chosen, min(arguments.jobs, len(chosen)), arguments.first, arguments.collections, arguments.keep)
+    jobs = min(arguments.jobs, len(chosen))
+    return run(chosen, Options(jobs, arguments.first, arguments.collections, arguments.minutes, arguments.keep))
 
 
 sys.exit(main())

@@ -10,7 +10,7 @@ import threading
 import time
 from pathlib import Path
 
-INTERVAL_S = 0.05
+INTERVAL_S = 0.1
 _YOUNG_S = 3.0
 
 

@@ -13,6 +13,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,9 @@ _KINDS = ("lost", "twice", "leaked")
 class Queue:
     """Cases that wait, given out so that a guest needs few moves between two of them."""
 
-    def __init__(self, cases: Sequence[Case]) -> None:
+    def __init__(self, cases: Sequence[Case], minutes: float) -> None:
         self._cases = list(cases)
+        self._until = time.monotonic() + 60 * minutes
         self._returned: set[str] = set()
         self._lock = threading.Lock()
 
@@ -43,7 +45,7 @@ class Queue:
     def take(self, waiting: bool) -> Case | None:
         """The next case that can begin where the guest is now, else the next one."""
         with self._lock:
-            if not self._cases:
+            if not self._cases or time.monotonic() >= self._until:
                 return None
             fitting = [one for one in self._cases if one.opens is not waiting]
             case = (fitting or self._cases)[0]
@@ -54,10 +56,10 @@ class Queue:
 class Lab(threading.Thread):
     """One worker process with a lab of its own."""
 
-    def __init__(self, instance: int, queue: Queue, options: Sequence[str], results: list[dict[str, Any]]) -> None:
+    def __init__(self, instance: int, queue: Queue, options: Sequence[str], book: Book) -> None:
         super().__init__(name=f"lab {instance}")
         self._queue = queue
-        self._results = results
+        self._book = book
         self._instance = instance
         self._options = options
 
@@ -84,8 +86,7 @@ class Lab(threading.Thread):
                     continue
                 answer = {"case": case.id, "landed": False, "held": False, "lost": ["the worker died twice"]}
             waiting = answer.pop("waiting", False)
-            self._results.append(answer)
-            _show(len(self._results), answer)
+            self._book.add(answer)
         process.communicate(timeout=300)
 
 
@@ -115,33 +116,81 @@ def _show(number: int, result: dict[str, Any]) -> None:
         print(f"            see {result.get('log', '')}", flush=True)
 
 
-def run(cases: Sequence[Case], jobs: int, first: int, collections: Path, name: str | None) -> int:
+class Book:
+    """What came of the cases so far; kept on the disk with each new one, when it has a name."""
+
+    def __init__(self, name: str | None) -> None:
+        self._name = name
+        self._began = time.monotonic()
+        self._commit = _commit()
+        self._lock = threading.Lock()
+        self.results: list[dict[str, Any]] = []
+
+    @property
+    def seconds(self) -> float:
+        """Since the first case was given out."""
+        return time.monotonic() - self._began
+
+    def add(self, result: dict[str, Any]) -> None:
+        """Note, show and keep one result."""
+        with self._lock:
+            self.results.append(result)
+            _show(len(self.results), result)
+            if self._name is not None:
+                self._keep(self._name)
+
+    def summary(self) -> dict[str, int]:
+        """How many of each."""
+        counted = {kind: sum(1 for one in self.results if one.get(kind) and one["landed"]) for kind in _KINDS}
+        held = sum(1 for one in self.results if one["held"])
+        missed = sum(1 for one in self.results if not one["landed"])
+        return {"cases": len(self.results), "held": held, **counted, "missed": missed}
+
+    def _keep(self, name: str) -> None:
+        RESULTS.mkdir(exist_ok=True)
+        wanted = ("case", "landed", "held", "status", "seconds")
+        kept = [{key: one[key] for key in wanted if key in one} for one in self.results]
+        lines = [json.dumps(one, sort_keys=True) for one in sorted(kept, key=lambda one: str(one["case"]))]
+        head = {
+            "commit": self._commit,
+            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "seconds": round(self.seconds),
+            "summary": self.summary(),
+        }
+        text = json.dumps(head, sort_keys=True)[:-1] + ', "results": [\n' + ",\n".join(lines) + "\n]}\n"
+        (RESULTS / f"{name}.json").write_text(text)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How cases are run."""
+
+    jobs: int
+    first: int
+    """Number of the first lab."""
+    collections: Path
+    minutes: float
+    """After that no case is begun."""
+    name: str | None
+    """Under which the results are kept."""
+
+
+def run(cases: Sequence[Case], options: Options) -> int:
     """Run the cases; 0 when every one of them landed and held."""
-    began = time.monotonic()
     logs = Path(tempfile.mkdtemp(prefix="kvmfaults-"))
-    print(f"{len(cases)} cases on {jobs} labs, logs in {logs}", flush=True)
-    results: list[dict[str, Any]] = []
-    queue = Queue(cases)
-    options = ["--collections", str(collections), "--logs", str(logs)]
-    labs = [Lab(first + number, queue, options, results) for number in range(jobs)]
+    print(f"{len(cases)} cases on {options.jobs} labs, logs in {logs}", flush=True)
+    book = Book(options.name)
+    queue = Queue(cases, options.minutes)
+    words = ["--collections", str(options.collections), "--logs", str(logs)]
+    labs = [Lab(options.first + number, queue, words, book) for number in range(options.jobs)]
     for one in labs:
         one.start()
     for one in labs:
         one.join()
-    summary = _summary(cases, results)
-    if name is not None:
-        _keep(name, summary, results, time.monotonic() - began)
-    print(f"{time.monotonic() - began:.0f} s")
+    summary = book.summary()
+    print(f"{book.seconds:.0f} s; {len(cases) - summary['cases']} of {len(cases)} cases were not begun")
     print(line(summary))
-    good = summary["held"] == summary["cases"] == len(cases)
-    return 0 if good else 1
-
-
-def _summary(cases: Sequence[Case], results: Sequence[dict[str, Any]]) -> dict[str, int]:
-    counted = {kind: sum(1 for one in results if one.get(kind) and one["landed"]) for kind in _KINDS}
-    held = sum(1 for one in results if one["held"])
-    missed = len(cases) - sum(1 for one in results if one["landed"])
-    return {"cases": len(cases), "held": held, **counted, "missed": missed}
+    return 0 if summary["held"] == summary["cases"] == len(cases) else 1
 
 
 def line(summary: dict[str, int]) -> str:
@@ -159,18 +208,3 @@ def _commit() -> str:
         timeout=30,
     )
     return done.stdout.strip()
-
-
-def _keep(name: str, summary: dict[str, int], results: Sequence[dict[str, Any]], seconds: float) -> None:
-    RESULTS.mkdir(exist_ok=True)
-    kept = [{key: one[key] for key in ("case", "landed", "held", "status", "seconds") if key in one} for one in results]
-    data = {
-        "commit": _commit(),
-        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "seconds": round(seconds),
-        "summary": summary,
-        "results": sorted(kept, key=lambda one: str(one["case"])),
-    }
-    lines = [json.dumps(one, sort_keys=True) for one in data.pop("results")]
-    head = json.dumps(data, sort_keys=True)[:-1]
-    (RESULTS / f"{name}.json").write_text(head + ', "results": [\n' + ",\n".join(lines) + "\n]}\n")

@@ -12,6 +12,7 @@ import signal
 import time
 import uuid
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from kvmlab.run import wait_for
 from kvmlab.virsh import guest_states, virsh
 
 from . import hook
-from .cases import Fault, Trigger
+from .cases import Trigger
 
 GUEST = "fault"
 EMULATOR = "usr/bin/qemu-system-x86_64"
@@ -177,7 +178,7 @@ class Stage:
         """Wait until what an interrupted controller left running on the hosts has ended."""
         for host in self.hosts.values():
             with contextlib.suppress(LabError):
-                wait_for(f"modules on {host.name}", lambda host=host: not _modules(host), timeout_s=90)  # type: ignore[misc]
+                wait_for(f"modules on {host.name}", partial(_idle, host), timeout_s=90, interval_s=0.5)
 
     # -- looking
 
@@ -206,12 +207,7 @@ class Stage:
         time.sleep(1)
 
 
-def _modules(host: Host) -> bool:
-    """Whether a module of ours is still at work in the host."""
+def _idle(host: Host) -> bool:
+    """Whether no module and no copy of ours is at work in the host."""
     listing = host.exec(["ps", "-eo", "args"], check=False).stdout
-    return "kvmops" in listing and any(
-        "AnsiballZ" in line or "rsync --recursive" in line for line in listing.splitlines()
-    )
-
-
-__all__ = ("GUEST", "Fault", "Stage")
+    return not any("AnsiballZ" in line or "rsync --recursive" in line for line in listing.splitlines())

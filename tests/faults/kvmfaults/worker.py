@@ -28,7 +28,7 @@ PLAYBOOKS = {"move": "resize", "confirm": "confirm", "revert": "revert"}
 _LAND_S = 120
 _END_S = 300
 _RECOVER_TRIES = 5
-_POLL_S = 0.005
+_POLL_S = 0.02
 _COPY_MBIT = 40
 """16 MiB take about four seconds then: enough to be in the middle of them."""
 _STOP = {"timeout_s": 20, "retry_interval_s": 5, "on_timeout": "abort"}
