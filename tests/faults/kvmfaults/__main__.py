@@ -9,12 +9,14 @@ import argparse
 import contextlib
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 from . import cases
 from .cases import Case
-from .controller import REPOSITORY
+from .controller import REPOSITORY, checkout
 from .run import Options, run
+from .selftest import selftest
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -33,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--list", action="store_true", help="print the names of the cases and end")
     add("--keep", metavar="NAME", help="keep the results as tests/faults/results/NAME.json")
     add("--collections", type=Path, default=REPOSITORY / ".tree", help=argparse.SUPPRESS)
+    add("--selftest", action="store_true", help="see that the bench turns red when the collection is broken on purpose")
     add("--worker", action="store_true", help=argparse.SUPPRESS)
     add("--logs", type=Path, help=argparse.SUPPRESS)
     return parser
@@ -54,8 +57,12 @@ def _work(arguments: argparse.Namespace) -> int:
     from .worker import Worker
 
     answers = sys.stdout
-    worker = Worker(arguments.collections, arguments.logs)
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(sys.stderr), tempfile.TemporaryDirectory(prefix="kvmfaults-") as scratch:
+        elsewhere = arguments.collections
+        if elsewhere == REPOSITORY / ".tree":
+            checkout(Path(scratch))
+            elsewhere = Path(scratch)
+        worker = Worker(arguments.collections, elsewhere, arguments.logs)
         worker.begin()
         for word in sys.stdin:
             case = cases.parse(word.strip())
@@ -69,6 +76,8 @@ def main() -> int:
     arguments = _parser().parse_args()
     if arguments.worker:
         return _work(arguments)
+    if arguments.selftest:
+        return selftest(arguments.first)
     chosen = _chosen(arguments)
     if arguments.list:
         print("\n".join(one.id for one in chosen))
@@ -77,7 +86,8 @@ def main() -> int:
         print("no case has that name", file=sys.stderr)
         return 2
     jobs = min(arguments.jobs, len(chosen))
-    return run(chosen, Options(jobs, arguments.first, arguments.collections, arguments.minutes, arguments.keep))
+    book = run(chosen, Options(jobs, arguments.first, arguments.collections, arguments.minutes, arguments.keep))
+    return 0 if sum(1 for one in book.results if one["held"]) == len(chosen) else 1
 
 
 sys.exit(main())

@@ -23,6 +23,24 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 SSH = "-o ControlMaster=auto -o ControlPersist=30s -o ServerAliveInterval=2 -o ServerAliveCountMax=2"
 
 
+def checkout(scratch: Path) -> Path:
+    """Another checkout of the collection below *scratch*, where Ansible finds it by name; its root."""
+    parts = ("galaxy.yml", "meta", "playbooks", "plugins", "roles")
+    listing = subprocess.run(
+        ["git", "-C", str(REPOSITORY), "ls-files", "-z", "--cached", *parts],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    target = scratch / "ansible_collections/kvmops/mobility"
+    for name in filter(None, listing.stdout.split("\0")):
+        place = target / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(REPOSITORY / name, place)
+    return target
+
+
 class Controller:
     """ansible-playbook in a session of its own."""
 

@@ -210,4 +210,6 @@ class Stage:
 def _idle(host: Host) -> bool:
     """Whether no module and no copy of ours is at work in the host."""
     listing = host.exec(["ps", "-eo", "args"], check=False).stdout
-    return not any("AnsiballZ" in line or "rsync --recursive" in line for line in listing.splitlines())
+    # A module comes through standard input: its command line is the interpreter's alone.
+    lines = [line.strip() for line in listing.splitlines()]
+    return not any(line == "/usr/bin/python3" or "rsync --recursive" in line for line in lines)

@@ -42,8 +42,9 @@ class Missed(Exception):
 class Worker:
     """One lab with one guest, which goes from case to case as long as all is well."""
 
-    def __init__(self, collections: Path, logs: Path) -> None:
+    def __init__(self, collections: Path, elsewhere: Path, logs: Path) -> None:
         self._collections = collections
+        self._elsewhere = elsewhere
         self._logs = logs
         self._stage = Stage()
         self._observer = Observer()
@@ -151,7 +152,9 @@ class Worker:
         variables = {**self._variables(operation, fault), **more}
         with log.open("a", encoding="utf-8") as book:
             book.write(f"\n===== {operation} {variables}\n")
-        return Controller(operation, variables, self._collections, log)
+        # Whoever recovers has another checkout, and nothing else of the one whose run was interrupted.
+        collections = self._elsewhere if operation == "recover" else self._collections
+        return Controller(operation, variables, collections, log)
 
     def _play(self, operation: str, log: Path, **more: Any) -> int:
         controller = self._controller(operation, log, **more)
