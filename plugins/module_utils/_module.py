@@ -147,7 +147,7 @@ def _carry_out(
     if module.check_mode:
         result["steps"] = [{"name": one.name, "does": one.describe} for one in plan.effects]
     else:
-        _apply(plan, _journal(spec, context), context, result, done)
+        _apply(plan, None if plan.untouched else _journal(spec, context), context, result, done)
         result["steps"] = done
     return result
 

@@ -45,6 +45,8 @@ class Step(enum.Enum):
 
 CLOSE = "close"
 """The last effect of an undo that took everything back."""
+START = "start"
+"""The effect of a take-over from which on the guest may have written to its new disks."""
 
 
 class Phase(enum.Enum):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import Known
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import START, Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED, Status
 
 
@@ -131,11 +131,13 @@ def decide(case: Case) -> Decision:
 
 
 def _busy(case: Case) -> Decision | None:
-    if case.takeover or not case.known.holder:
+    if case.takeover:
         return None
     for side in (case.source, case.destination):
         if side.working:
             return Decision(Act.WAIT, "a process of this migration is at work")
+    if not case.known.holder:
+        return None
     idle = [side.idle_s for side in (case.source, case.destination) if side.reachable]
     if idle and min(idle) < case.quiet_s:
         return Decision(Act.WAIT, f"its journal moved {min(idle):.0f} s ago: somebody may be at work")
@@ -191,8 +193,8 @@ def _unfinished(case: Case) -> Decision:
     source, destination, known = case.source, case.destination, case.known
     undoing = known.status is Status.ERROR
     if source.reachable and destination.reachable:
-        if destination.active and not undoing and case.prefer is not Prefer.SOURCE:
-            return case.both(Act.RESUME_MOVE, "the guest runs on the destination already: the move is carried through")
+        if (destination.active or _started(known)) and not undoing and case.prefer is not Prefer.SOURCE:
+            return case.both(Act.RESUME_MOVE, "the destination has started the guest: the move is carried through")
         if source.copying and not undoing and case.prefer is not Prefer.SOURCE:
             return case.both(Act.RESUME_MOVE, "the copy outlived its controller: the move is carried through")
         return case.both(Act.UNDO, "the move was interrupted: the guest goes back to the source")
@@ -202,6 +204,13 @@ def _unfinished(case: Case) -> Decision:
     if destination.reachable and not began:
         return Decision(Act.ASK, "the guest is on the source, which does not answer: run recover again when it is back")
     return Decision(Act.ASK, "the source does not answer: run recover again when it is back")
+
+
+def _started(known: Known) -> bool:
+    """Whether the destination may have run the guest: what it wrote there must not be thrown away with an undo."""
+    mine = [e for e in known.destination if (e.phase, e.step) == (Phase.MOVE, Step.TAKE_OVER)]
+    begun = any((e.event, e.effect) == (Event.BEGIN, START) for e in mine)
+    return begun and not any(e.event is Event.FAIL for e in mine)
 
 
 def _source_alone(case: Case) -> Decision:
