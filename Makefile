@@ -1,10 +1,10 @@
 # The front door. Each target sets up what it needs on a bare Debian 12, as root; the work is in tools/ and tests/lab/.
 
-.PHONY: help install venv demo test lint unit sanity e2e build lab-up lab-down clean
+.PHONY: help install venv demo test lint unit sanity e2e faults faults-subset faults-selftest build lab-up lab-down clean
 .DEFAULT_GOAL := help
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-9s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s  %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: ## make kvmops.mobility.* names resolve to this checkout (.tree, which ansible.cfg names)
 	@tools/prepare tree
@@ -15,8 +15,8 @@ venv: ## that, and .venv with the pinned tools that the checks run with
 demo: ## see a running guest resized onto another host, then confirmed
 	@tools/demo
 
-test: ## what CI runs: lint unit sanity e2e build, in this order
-	@tools/stages lint unit sanity e2e build
+test: ## what CI runs: lint unit sanity e2e faults-subset build, in this order
+	@tools/stages lint unit sanity e2e faults-subset build
 
 lint: ## ruff, mypy, shellcheck, yamllint, ansible-lint, antsibull-changelog
 	@tools/lint
@@ -29,6 +29,15 @@ sanity: ## ansible-test sanity on a copy outside the checkout
 
 e2e: ## pytest tests/e2e on the lab's two hosts (ARGS='-k name' passes options)
 	@tools/e2e $(ARGS)
+
+faults-subset: ## each mechanism of the fault bench once
+	@tools/faults --subset
+
+faults: ## the fault bench (SHARD=I/N a part of it, RANDOM=N SEED=S cases by lot, ARGS for tools/faults --help)
+	@tools/faults $(if $(SHARD),--shard $(SHARD)) $(if $(RANDOM),--random $(RANDOM)) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+faults-selftest: ## the bench turns red without the journal's fsync, the source's fence or one undo
+	@tools/faults --selftest
 
 build: ## build the tarball, look into it, install it elsewhere and use it from there
 	@tools/build-check

@@ -57,13 +57,19 @@ def run(argv: Sequence[str], *, timeout_s: float, accept: Sequence[int] = (0,)) 
             f"did not end within {timeout_s:g} s: {' '.join(argv)}.",
             "Look at the hypervisor's storage and load, then run it again.",
         ) from None
-    if done.returncode not in accept:
-        words = (done.stderr or done.stdout).strip()[-_LAST_WORDS:]
-        raise CommandFailed(
-            "COMMAND_FAILED",
-            argv[0],
-            f"ended with {done.returncode}: {words}",
-            f"The command was: {' '.join(argv)}.",
-            returncode=done.returncode,
-        )
-    return Completed(tuple(argv), done.returncode, done.stdout, done.stderr)
+    completed = Completed(tuple(argv), done.returncode, done.stdout, done.stderr)
+    if completed.code not in accept:
+        raise failed(completed)
+    return completed
+
+
+def failed(done: Completed) -> CommandFailed:
+    """The error that a program's end is: its exit code and its last words."""
+    words = (done.stderr or done.stdout).strip()[-_LAST_WORDS:]
+    return CommandFailed(
+        "COMMAND_FAILED",
+        done.argv[0],
+        f"ended with {done.code}: {words}",
+        f"The command was: {' '.join(done.argv)}.",
+        returncode=done.code,
+    )

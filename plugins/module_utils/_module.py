@@ -30,6 +30,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library i
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Journal, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import STATE_DIRECTORY, Store
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit.process import myself
 
 
 @dataclass(frozen=True)
@@ -148,7 +149,7 @@ def _carry_out(
     if module.check_mode:
         result["steps"] = [{"name": one.name, "does": one.describe} for one in plan.effects]
     else:
-        _apply(plan, _journal(spec, context), context, result, done)
+        _apply(plan, None if plan.untouched else _journal(spec, context), context, result, done)
         result["steps"] = done
     return result
 
@@ -180,7 +181,8 @@ def _apply(
         for effect in plan.effects:
             result.update(_timed(effect, context, done))
         return
-    journal.write(Event.BEGIN, result={"effects": [one.name for one in plan.effects]})
+    began = {"effects": [one.name for one in plan.effects], "process": myself().as_result()}
+    journal.write(Event.BEGIN, result=began)
     try:
         for effect in plan.effects:
             journal.write(Event.BEGIN, effect.name, effect.undo)

@@ -37,6 +37,8 @@ class Plan:
     result: Mapping[str, Any] = field(default_factory=dict)
     before: Mapping[str, Any] | str = ""
     after: Mapping[str, Any] | str = ""
+    untouched: bool = False
+    """This hypervisor never had a part in it: not even the journal gets a line."""
 
 
 @dataclass(frozen=True)

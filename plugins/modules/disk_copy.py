@@ -17,6 +17,9 @@ description:
     keys. Holes stay holes; on the wire they cost next to nothing with O(compress=true). What arrived is
     verified as O(verify) says.
   - The images must not be in use.
+  - >-
+    With O(migration) the copy is a transient systemd unit that outlives this module and the controller; a second call
+    attaches to the one that runs.
 extends_documentation_fragment:
   - kvmops.mobility.attributes
   - kvmops.mobility.attributes.acting

@@ -22,7 +22,12 @@ extends_documentation_fragment:
   - kvmops.mobility.frame
   - kvmops.mobility.frame.libvirt
   - kvmops.mobility.frame.step
-options: {}
+options:
+  only:
+    description: Only the effects of these steps. The book is not closed then. Without it, everything.
+    type: list
+    elements: str
+    default: []
 notes:
   - >-
     Take the destination back first, and the source only when that did not fail: as long as the destination may
@@ -72,7 +77,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spe
 
 def main() -> None:
     """Entry point."""
-    run(Spec(options={}, step=Step.UNDO), plan)
+    run(Spec(options={"only": {"type": "list", "elements": "str", "default": []}}, step=Step.UNDO), plan)
 
 
 if __name__ == "__main__":

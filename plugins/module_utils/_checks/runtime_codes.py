@@ -62,6 +62,7 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("PATH_NOT_OURS", "A path is in the way that no journal knows.", "Look what it is; we never remove it."),
     ("PATH_TAKEN", "Both names of a rename exist.", "Look what is there and move it away."),
     ("PROBE_FAILED", "The probed port does not accept connections.", "Look into the guest."),
+    ("RECOVER_NEEDS_YOU", "What happened cannot be known from here.", "The message says what to find out and to give."),
     ("RECORD_DIFFERS", "Another record has the same id.", "Look at both with kvmops.mobility.status."),
     (
         "RECORD_LOST",

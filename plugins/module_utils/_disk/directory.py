@@ -19,6 +19,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts i
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import sync_directory
 
 _BLOCK = 512
+_REMOVAL_ATTEMPTS = 3
 
 
 def entries(directory: str) -> tuple[EntryFacts, ...]:
@@ -135,7 +136,11 @@ def remove(path: str) -> bool:
     def note(_function: object, where: str, reason: tuple[object, BaseException, object]) -> None:
         problems.append(f"{where}: {reason[1]}")
 
-    shutil.rmtree(path, onerror=note)
+    for _attempt in range(_REMOVAL_ATTEMPTS):  # a receiver that is just ending may still make a file
+        problems.clear()
+        shutil.rmtree(path, onerror=note)
+        if not os.path.lexists(path):
+            break
     if os.path.lexists(path):
         raise MobilityError(
             "REMOVAL_FAILED",

@@ -16,7 +16,8 @@ from typing import Any
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import OnTimeout, Stopper, StopPolicy
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration, Stop
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 
@@ -27,8 +28,11 @@ def plan(context: Context) -> Plan:
     The fence is the rename of the guest's directory: a start then fails, whoever tries (Nova relies on the same).
     """
     migration = context.record().migration
-    domain = context.hypervisor.domain(migration.uuid)
     parked = migration.parked if context.phase is Phase.MOVE else migration.reverted
+    if context.hypervisor.find(migration.uuid) is None and _handed_over(context):
+        # A revert that goes on where its last step, which undefines the guest here, was interrupted.
+        return Plan(result={"parked": parked})
+    domain = context.hypervisor.domain(migration.uuid)
     effects = [*_autostart_off(domain), *_stop(context, domain, migration)]
     result: dict[str, Any] = {"parked": parked}
     if os.path.isdir(parked) and not os.path.lexists(migration.directory):
@@ -41,6 +45,12 @@ def plan(context: Context) -> Plan:
         before={"state": domain.state(), "directory": migration.directory},
         after={"state": "shut off", "directory": parked},
     )
+
+
+def _handed_over(context: Context) -> bool:
+    wanted = (context.phase, Step.HAND_OVER, Event.END, "")
+    entries = journal.read(context.store, context.params["migration"])
+    return any((e.phase, e.step, e.event, e.effect) == wanted for e in entries)
 
 
 def _autostart_off(domain: Domain) -> tuple[Effect, ...]:

@@ -22,7 +22,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._flow.claim import
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import wait_running
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import EntryFacts
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import START, Phase
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 
@@ -196,7 +196,7 @@ def _run(context: Context, migration: Migration) -> tuple[Effect, ...]:
     undo: dict[str, Any]
     if migration.was_running:
         undo = {"kind": "destroy", "uuid": migration.uuid}
-        effects.append(Effect("start", f"start {migration.name}", start, undo=undo))
+        effects.append(Effect(START, f"start {migration.name}", start, undo=undo))
     if migration.autostart:
         undo = {"kind": "autostart", "uuid": migration.uuid, "value": False}
         effects.append(Effect("autostart", f"switch autostart of {migration.name} on", autostart, undo=undo))

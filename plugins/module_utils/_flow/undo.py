@@ -19,18 +19,28 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._disk import direc
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import Stopper
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock, record
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import CLOSE, Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
+
+_LINGER_S = 5
+"""A guest that was asked to shut down, and whose stop was given up, may still act on it a moment later."""
+_POLL_S = 0.1
 
 
 def plan(context: Context) -> Plan:
     """One effect for each that is to be taken back, then one that closes the book."""
     entries = journal.read(context.store, context.params["migration"])
     _check_legal(context, entries)
-    pending = journal.pending_undo(entries, context.phase)
+    if not entries:
+        return Plan(result={"undone": []}, untouched=True)
+    only = context.params["only"]
+    pending = [one for one in journal.pending_undo(entries, context.phase) if not only or one.step.value in only]
     effects = tuple(_effect(context, one) for one in pending)
-    if effects or _open(context, entries):
+    if not only:
+        effects = (*effects, *_power_on(context, entries, pending))
+    if not only and (effects or _open(context, entries)):
         effects = (*effects, _close(context))
     return Plan(effects, result={"undone": [one.effect for one in pending]})
 
@@ -54,6 +64,30 @@ def _check_legal(context: Context, entries: tuple[Entry, ...]) -> None:
         )
 
 
+def _power_on(context: Context, entries: tuple[Entry, ...], pending: tuple[Entry, ...]) -> tuple[Effect, ...]:
+    """A guest that ran, and went off without us between the hand-over's begin and its stop (its host lost power while
+    its autostart was off already), would stay off."""
+    if not _hand_over_begun(entries, context.phase) or any(one.undo and one.undo["kind"] == "start" for one in pending):
+        return ()
+    kept = record.read(context.store, context.params["migration"])
+    losing = "source" if context.phase is Phase.MOVE else "destination"
+    if kept is None or kept.role != losing or not kept.migration.was_running or _closed(entries, context.phase):
+        return ()
+    domain = context.hypervisor.find(kept.migration.uuid)
+    if domain is None or not domain.is_off():
+        return ()
+
+    def start() -> Mapping[str, Any]:
+        _start(context, {"uuid": kept.migration.uuid})
+        return {"step": Step.HAND_OVER.value}
+
+    return (Effect("start", f"start {kept.migration.name}, which ran before", start),)
+
+
+def _hand_over_begun(entries: tuple[Entry, ...], phase: Phase) -> bool:
+    return any((e.phase, e.step, e.event) == (phase, Step.HAND_OVER, Event.BEGIN) for e in entries)
+
+
 def _close(context: Context) -> Effect:
     """What was undone needs its definitions, which may hold passwords, no more; a revert that was undone does."""
 
@@ -62,13 +96,16 @@ def _close(context: Context) -> Effect:
             record.forget_definitions(context.store, context.params["migration"])
         return {"step": Step.UNDO.value}
 
-    return Effect("close", "close the book of this migration", close)
+    return Effect(CLOSE, "close the book of this migration", close)
 
 
 def _open(context: Context, entries: tuple[Entry, ...]) -> bool:
-    """Whether this hypervisor took part and its book says nothing of an undo."""
-    mine = [e for e in entries if e.phase is context.phase]
-    return bool(mine) and not any(e.step is Step.UNDO and e.event is Event.END and not e.effect for e in mine)
+    """Whether this hypervisor took part and its book was not closed by an undo."""
+    return any(e.phase is context.phase for e in entries) and not _closed(entries, context.phase)
+
+
+def _closed(entries: tuple[Entry, ...], phase: Phase) -> bool:
+    return any((e.phase, e.step, e.event, e.effect) == (phase, Step.UNDO, Event.END, CLOSE) for e in entries)
 
 
 def _effect(context: Context, entry: Entry) -> Effect:
@@ -97,8 +134,12 @@ def _remove(context: Context, how: Mapping[str, Any]) -> None:
 
 def _start(context: Context, how: Mapping[str, Any]) -> None:
     domain = context.hypervisor.domain(how["uuid"])
-    if domain.is_off():
-        domain.start()
+    began = context.monotonic()
+    while not domain.is_off():
+        if context.monotonic() - began >= _LINGER_S:
+            return
+        context.sleep(_POLL_S)
+    domain.start()
 
 
 def _destroy(context: Context, how: Mapping[str, Any]) -> None:
@@ -127,6 +168,10 @@ def _unlock(context: Context, how: Mapping[str, Any]) -> None:
     lock.release(context.store, mine)
 
 
+def _stop_unit(_context: Context, how: Mapping[str, Any]) -> None:
+    transient.forget(how["name"])
+
+
 _KINDS: Mapping[str, Callable[[Context, Mapping[str, Any]], None]] = {
     "rename": _rename,
     "remove": _remove,
@@ -135,4 +180,5 @@ _KINDS: Mapping[str, Callable[[Context, Mapping[str, Any]], None]] = {
     "undefine": _undefine,
     "autostart": _autostart,
     "unlock": _unlock,
+    "stop_unit": _stop_unit,
 }

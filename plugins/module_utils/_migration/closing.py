@@ -15,7 +15,7 @@ from typing import Any
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import found
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Phase
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration, Operation, Request
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import GuestPlan, Outcome, Plan, PlanStep
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.request import parse_flag
@@ -74,6 +74,19 @@ class Known:
     def status(self) -> Status:
         """What the journals prove."""
         return derive(self.source, self.destination)
+
+    @property
+    def open_books(self) -> bool:
+        """Whether a side that answered has not heard of the end: it still keeps the definitions, secrets included."""
+        phase = next((phase for phase, status in DONE.items() if status is self.status), None)
+        if phase is None:
+            return False
+        books = (("source", self.source), ("destination", self.destination))
+        return any(role in self.told_by and not _discarded(book, phase) for role, book in books)
+
+
+def _discarded(book: Sequence[Entry], phase: Phase) -> bool:
+    return any((e.phase, e.step, e.event, e.effect) == (phase, Step.DISCARD, Event.END, "") for e in book)
 
 
 def known_migrations(answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> tuple[Known, ...]:

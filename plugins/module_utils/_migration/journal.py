@@ -43,6 +43,12 @@ class Step(enum.Enum):
     UNDO = "undo"
 
 
+CLOSE = "close"
+"""The last effect of an undo that took everything back."""
+START = "start"
+"""The effect of a take-over from which on the guest may have written to its new disks."""
+
+
 class Phase(enum.Enum):
     """What the operator asked for when the step ran."""
 

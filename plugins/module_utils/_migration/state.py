@@ -11,7 +11,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Sequence
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import CLOSE, Entry, Event, Phase, Step
 
 
 class Status(enum.Enum):
@@ -105,7 +105,8 @@ def _last(entries: Sequence[Entry], step: Step, event: Event) -> int:
 def _taken_back(entries: Sequence[Entry], step: Step) -> bool:
     """Whether *step* of the revert was not begun here, or was undone completely since."""
     begun = _last(entries, step, Event.BEGIN)
-    return begun < 0 or _last(entries, Step.UNDO, Event.END) > begun
+    closed = [i for i, e in enumerate(entries) if (e.phase, *_closing(e)) == (Phase.REVERT, *_CLOSED_BOOK)]
+    return begun < 0 or bool(closed and closed[-1] > begun)
 
 
 def _moved(source: Sequence[Entry], destination: Sequence[Entry]) -> Status:
@@ -123,11 +124,26 @@ def _moved(source: Sequence[Entry], destination: Sequence[Entry]) -> Status:
     return Status.UNKNOWN
 
 
+_CLOSED_BOOK = (Step.UNDO, Event.END, CLOSE)
+
+
+def _closing(entry: Entry) -> tuple[Step, Event, str]:
+    return entry.step, entry.event, entry.effect
+
+
 def _undone(source: Sequence[Entry], destination: Sequence[Entry]) -> Status | None:
     """failed: undone wherever something was done; error: an undo was begun somewhere and is not complete."""
     touched = [journal for journal in (source, destination) if journal]
     begun = [_has(journal, Phase.MOVE, Step.UNDO, Event.BEGIN) for journal in touched]
-    ended = [_has(journal, Phase.MOVE, Step.UNDO, Event.END) for journal in touched]
-    if not any(begun):
+    ended = [any((e.phase, *_closing(e)) == (Phase.MOVE, *_CLOSED_BOOK) for e in journal) for journal in touched]
+    if not any(begun) or _kept_going(source, destination):
         return None
     return Status.FAILED if all(ended) else Status.ERROR
+
+
+def _kept_going(source: Sequence[Entry], destination: Sequence[Entry]) -> bool:
+    """The take-over ended, only its answer was lost: the destination refuses to undo, the source never ends one."""
+    taken = _has(destination, Phase.MOVE, Step.TAKE_OVER, Event.END)
+    undoing = _has(destination, Phase.MOVE, Step.UNDO, Event.BEGIN)
+    given_up = any((e.phase, *_closing(e)) == (Phase.MOVE, *_CLOSED_BOOK) for e in source)
+    return taken and not undoing and not given_up

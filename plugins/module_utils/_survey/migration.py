@@ -9,21 +9,24 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock, record, state
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.record import Record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit.process import Identity, lives
 
 
 def plan(context: Context) -> Plan:
     """The migrations that the module's filters let through."""
     kept = (record.read(context.store, one) for one in context.store.migrations())
     wanted = (one for one in kept if one is not None and _named(one, context.params))
-    found = (_survey(context.store, one) for one in sorted(wanted, key=lambda one: one.at))
+    found = (_survey(context.store, one, context.clock) for one in sorted(wanted, key=lambda one: one.at))
     open_only = context.params["open_only"]
     closed = {status.value for status in state.CLOSED}
     return Plan(result={"migrations": [one for one in found if not (open_only and one["status_here"] in closed)]})
@@ -35,7 +38,23 @@ def _named(kept: Record, params: Mapping[str, Any]) -> bool:
     return by_guest and (ids is None or kept.migration.id in ids)
 
 
-def _survey(store: Store, kept: Record) -> dict[str, Any]:
+def _working(entries: Sequence[Entry]) -> bool:
+    """Whether the process of the last step that began and did not end still lives."""
+    steps = [one for one in entries if not one.effect]
+    if not steps or steps[-1].event is not Event.BEGIN or "process" not in steps[-1].result:
+        return False
+    return lives(Identity.from_result(steps[-1].result["process"]))
+
+
+def _copying(migration_id: str, entries: Sequence[Entry]) -> bool:
+    """Whether the unit of a copy that did not end is there; asked only then, because asking costs a process."""
+    steps = [one for one in entries if not one.effect]
+    if not steps or (steps[-1].step, steps[-1].event) != (Step.COPY, Event.BEGIN):
+        return False
+    return transient.phase(transient.name_of(migration_id, "copy")) is not transient.Phase.ABSENT
+
+
+def _survey(store: Store, kept: Record, clock: Callable[[], float]) -> dict[str, Any]:
     migration = kept.migration
     entries = journal.read(store, migration.id)
     holder = lock.held(store, migration.uuid)
@@ -45,6 +64,9 @@ def _survey(store: Store, kept: Record) -> dict[str, Any]:
         "role": kept.role,
         "record": kept.as_result(),
         "journal": [one.as_result() for one in entries],
+        "working": _working(entries),
+        "copying": _copying(migration.id, entries),
+        "idle_s": max(0.0, clock() - entries[-1].at) if entries else 0.0,
         "status_here": state.derive_alone(entries, kept.role).value,
         "lock": asdict(holder) if holder is not None else None,
         "paths": {path: os.path.lexists(path) for path in paths},

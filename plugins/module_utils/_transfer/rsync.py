@@ -16,7 +16,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._command import Completed, run
+from ansible_collections.kvmops.mobility.plugins.module_utils._command import Completed
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, MobilityError, Refused
 
 _CIPHERS = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com"
@@ -129,16 +129,20 @@ def differing(itemized: str) -> tuple[str, ...]:
     return tuple(words[1] for words in lines if len(words) > 1)
 
 
-def carry_out(copy: Copy, timeout_s: float, monotonic: Callable[[], float]) -> Copied:
+Runner = Callable[[Sequence[str]], Completed]
+"""Runs an argument vector to its end; raises CommandFailed(COMMAND_FAILED) when that is not 0."""
+
+
+def carry_out(copy: Copy, runner: Runner, monotonic: Callable[[], float]) -> Copied:
     """Copy. Raises CommandFailed with COPY_FAILED, or DEST_DISK_FULL when the peer ran out of space."""
     began = monotonic()
-    done = _run(copy, copy_argv(copy), timeout_s)
+    done = _run(copy, copy_argv(copy), runner)
     return Copied(bytes_sent=parse_sent(done.stdout), seconds=monotonic() - began)
 
 
-def verify(copy: Copy, timeout_s: float) -> None:
+def verify(copy: Copy, runner: Runner) -> None:
     """Compare. Raises MobilityError(COPY_DIFFERS) naming the files."""
-    files = differing(_run(copy, verify_argv(copy), timeout_s).stdout)
+    files = differing(_run(copy, verify_argv(copy), runner).stdout)
     if files:
         raise MobilityError(
             "COPY_DIFFERS",
@@ -148,9 +152,9 @@ def verify(copy: Copy, timeout_s: float) -> None:
         )
 
 
-def _run(copy: Copy, argv: Sequence[str], timeout_s: float) -> Completed:
+def _run(copy: Copy, argv: Sequence[str], runner: Runner) -> Completed:
     try:
-        return run(argv, timeout_s=timeout_s)
+        return runner(argv)
     except CommandFailed as error:
         if error.code != "COMMAND_FAILED":
             raise

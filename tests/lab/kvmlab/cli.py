@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from . import guest, lab
+from . import guest, lab, trouble
 from .config import GIB, HOSTS, LabError, host_spec
 from .domain import GuestSpec
 from .host import Host
@@ -63,10 +63,38 @@ def _status(arguments: argparse.Namespace) -> int:
         print(json.dumps([asdict(view) for view in views], indent=2))
     else:
         for view in views:
-            print(f"{view.name}  {'up' if view.up else 'down':4}  {view.address}")
+            print(" ".join([f"{view.name}  {'up' if view.up else 'down':4}  {view.address} ", *view.troubles]).rstrip())
             for name, state in sorted(view.guests.items()):
                 print(f"    {name}  {state}")
     return 0 if all(view.up for view in views) else 1
+
+
+def _cut(arguments: argparse.Namespace) -> int:
+    trouble.cut(Host(host_spec(arguments.host)), arguments.seconds)
+    return 0
+
+
+def _heal(arguments: argparse.Namespace) -> int:
+    trouble.heal(Host(host_spec(arguments.host)), arguments.after)
+    return 0
+
+
+def _shape(arguments: argparse.Namespace) -> int:
+    trouble.shape(Host(host_spec(arguments.host)), arguments.mbit)
+    return 0
+
+
+def _crash(arguments: argparse.Namespace) -> int:
+    host = Host(host_spec(arguments.host))
+    if host.leader() is None:
+        raise LabError(f"host {host.name} is down already")
+    host.crash()
+    return 0
+
+
+def _boot(arguments: argparse.Namespace) -> int:
+    lab.boot(arguments.host)
+    return 0
 
 
 def _ssh(arguments: argparse.Namespace) -> int:
@@ -137,6 +165,8 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="the same as data")
     status.set_defaults(verb=_status)
 
+    _add_trouble_verbs(verbs)
+
     ssh = verbs.add_parser("ssh", help="run a command as root on a host, or open a shell there")
     ssh.add_argument("host", metavar="HOST")
     ssh.add_argument("command", metavar="CMD", nargs=argparse.REMAINDER)
@@ -144,6 +174,31 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_guest_verbs(verbs.add_parser("guest", help="small real guests"))
     return parser
+
+
+def _add_trouble_verbs(verbs: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    cut = verbs.add_parser("cut", help="cut a host's link both ways, silently")
+    cut.add_argument("host", metavar="HOST")
+    cut.add_argument("seconds", metavar="SECONDS", nargs="?", type=float, help="heal it by itself after so long")
+    cut.set_defaults(verb=_cut)
+
+    heal = verbs.add_parser("heal", help="mend a link that was cut")
+    heal.add_argument("host", metavar="HOST")
+    heal.add_argument("--after", metavar="SECONDS", type=float, default=0, help="wait first")
+    heal.set_defaults(verb=_heal)
+
+    shape = verbs.add_parser("shape", help="limit a host's link, each way")
+    shape.add_argument("host", metavar="HOST")
+    shape.add_argument("mbit", metavar="MBIT", type=int, help="megabits a second; 0 for no limit")
+    shape.set_defaults(verb=_shape)
+
+    crash = verbs.add_parser("crash", help="power loss: the host is off, and what its storage had not synced is gone")
+    crash.add_argument("host", metavar="HOST")
+    crash.set_defaults(verb=_crash)
+
+    boot = verbs.add_parser("boot", help="boot a host that crashed and wait until it can be used")
+    boot.add_argument("host", metavar="HOST")
+    boot.set_defaults(verb=_boot)
 
 
 def _add_guest_verbs(parser: argparse.ArgumentParser) -> None:

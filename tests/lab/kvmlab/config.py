@@ -21,12 +21,37 @@ class HostSpec:
     name: str
     address: str
 
+    @property
+    def machine(self) -> str:
+        """What the machine that all labs run on calls it."""
+        return f"{self.name}-{INSTANCE}" if INSTANCE else self.name
+
+    @property
+    def port(self) -> str:
+        """Its end of the link on the machine, as systemd-nspawn names it."""
+        return f"vb-{self.machine}"
+
+
+LAST_INSTANCE = 24
+"""Ten addresses each is what fits into the network."""
+
+
+def _instance() -> int:
+    word = os.environ.get("KVMLAB_INSTANCE", "0")
+    if not word.isdigit() or int(word) > LAST_INSTANCE:
+        raise SystemExit(f"lab: KVMLAB_INSTANCE={word}: give a number from 0 to {LAST_INSTANCE}")
+    return int(word)
+
+
+INSTANCE = _instance()
+"""Which of several labs on one machine this is; they share nothing but the cache."""
 
 # The machine itself may sit in 192.0.2.0/24, so the lab uses another documentation network.
-HOSTS = (HostSpec("c1", "198.51.100.11"), HostSpec("c2", "198.51.100.12"))
+HOSTS = tuple(HostSpec(f"c{number}", f"198.51.100.{10 * INSTANCE + 10 + number}") for number in (1, 2))
 NETWORK = "198.51.100.0/24"
-BRIDGE = "kvmlab0"
-BRIDGE_ADDRESS = "198.51.100.1/24"
+BRIDGE = f"kvmlab{INSTANCE}"
+# Instance 0 has the whole network on its bridge; the others are reached by a route to each host, which goes before it.
+BRIDGE_ADDRESS = f"198.51.100.{10 * INSTANCE + 10}/32" if INSTANCE else "198.51.100.1/24"
 GUEST_BRIDGE = "br0"
 
 MIGRATION_USER = "kvmops"
@@ -50,7 +75,7 @@ def cache_dir() -> Path:
 
 def run_dir() -> Path:
     """Everything one lab is made of; gone after `down`."""
-    return Path(os.environ.get("KVMLAB_RUN", "/var/lib/kvmlab"))
+    return Path(f"/var/lib/kvmlab-{INSTANCE}" if INSTANCE else "/var/lib/kvmlab")
 
 
 def ssh_dir() -> Path:

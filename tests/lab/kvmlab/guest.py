@@ -33,6 +33,8 @@ def create(spec: GuestSpec, host: Host, hosts: list[Host], *, start: bool) -> No
         _refuse_known(spec.name, hosts)
         _make_files(spec, host)
         virsh(host, "define", "/dev/stdin", stdin=definition(spec))
+        # A guest that a power loss takes away again would be nobody's loss but the lab's.
+        host.storage.sync()
         if start:
             _start(spec, host)
     except BaseException:

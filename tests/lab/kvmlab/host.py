@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import socket
@@ -46,6 +47,8 @@ class Host:
     def __init__(self, spec: HostSpec) -> None:
         self.name = spec.name
         self.address = spec.address
+        self.machine = spec.machine
+        self.port = spec.port
         self.directory = run_dir() / "hosts" / spec.name
         self.root = self.directory / "root"
         self.console = self.directory / "console.log"
@@ -169,6 +172,9 @@ class Host:
         (etc / "machine-id").write_text(f"{machine_id.hex}\n")
         names = "".join(f"{spec.address} {spec.name}\n" for spec in HOSTS)
         (etc / "hosts").write_text(f"127.0.0.1 localhost\n{names}")
+        # Nobody needs a service manager of root's own, and after a crash its stop can take 90 s: the control groups
+        # of a host outlive it.
+        (etc / "systemd/system/user@.service").symlink_to("/dev/null")
         self._write_network(etc / "systemd/network")
         self._write_libvirt(etc / "libvirt")
         self._add_migration_user()
@@ -239,7 +245,8 @@ class Host:
                     "--boot",
                     "--register=no",
                     "--keep-unit",
-                    f"--machine={self.name}",
+                    f"--machine={self.machine}",
+                    f"--hostname={self.name}",
                     f"--network-bridge={BRIDGE}",
                     "--capability=all",
                     "--link-journal=no",
@@ -284,6 +291,17 @@ class Host:
 
     # -- ending it
 
+    def made(self) -> bool:
+        """Whether it exists, running or not."""
+        return self._prepared.exists()
+
+    def crash(self) -> None:
+        """What a power loss does: what its storage had not been told to keep is gone; it stays off."""
+        self.storage.forget_unsynced()
+        self.kill()
+        self.storage.release()
+        self.storage.ensure()
+
     def kill(self) -> None:
         """End it at once, as pulling the mains plug does; what it had written stays."""
         nspawn = self.nspawn()
@@ -293,14 +311,16 @@ class Host:
             leader.kill()
         if nspawn is not None:
             for pid in children(nspawn.pid):
-                observe(pid).kill()
+                # One that has ended since is what is wanted.
+                with contextlib.suppress(LabError):
+                    observe(pid).kill()
             nspawn.kill()
         self._state_file.unlink(missing_ok=True)
         self._clean_after_nspawn()
 
     def _clean_after_nspawn(self) -> None:
         """Remove what nspawn leaves in /run when it is killed: a lock and a directory."""
-        shutil.rmtree(NSPAWN_RUN / "propagate" / self.name, ignore_errors=True)
+        shutil.rmtree(NSPAWN_RUN / "propagate" / self.machine, ignore_errors=True)
         if self.root.is_dir():
             root = self.root.stat()
             (NSPAWN_RUN / f"locks/inode-{root.st_dev}:{root.st_ino}").unlink(missing_ok=True)

@@ -12,14 +12,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from .config import HOSTS, LabError, cache_dir, guests_dir, run_dir, ssh_dir
+from .config import HOSTS, LabError, cache_dir, guests_dir, host_spec, run_dir, ssh_dir
 from .host import Host
 from .image import Image, ensure_image
 from .initrd import ensure_initrd
 from .machine import allow_userfaultfd, install_programs, require_root, restore_userfaultfd
-from .mounts import mounts_below
+from .mounts import mounts_below, share_mounts, unmount_below
 from .network import ensure_bridge, remove_bridge
 from .run import say, wait_for
+from .trouble import put_right, troubles
 from .trust import ensure_lab_key, make_host_keys, write_trust
 from .virsh import guest_states
 
@@ -54,11 +55,14 @@ def up() -> None:
         install_programs()
         image = ensure_image()
         initrd = ensure_initrd(image)
+        share_mounts(run_dir())
         guests_dir().mkdir(parents=True, exist_ok=True)
         allow_userfaultfd()
         ensure_bridge()
         ensure_lab_key()
         hosts = all_hosts()
+        for host in hosts:
+            put_right(host)
         down_hosts = [host for host in hosts if not _usable(host)]
         _make(hosts, down_hosts, image)
         for host in hosts:
@@ -105,6 +109,7 @@ def down() -> None:
             host.remove()
         remove_bridge()
         restore_userfaultfd()
+        unmount_below(run_dir())
         left = mounts_below(run_dir())
         if left:
             raise LabError(f"still mounted: {', '.join(map(str, left))}")
@@ -123,14 +128,33 @@ class HostView:
     address: str
     up: bool
     guests: dict[str, str] = field(default_factory=dict)
+    troubles: list[str] = field(default_factory=list)
 
 
 def status() -> list[HostView]:
     """How the hosts are; nothing is changed."""
     views = []
     for host in all_hosts():
-        view = HostView(host.name, host.address, host.running() and host.answers())
-        if view.up:
+        wrong = troubles(host)
+        # What can be asked of a host whose link is cut is asked on the machine.
+        well = host.running() and (host.answers() or "cut" in wrong)
+        view = HostView(host.name, host.address, well and "cut" not in wrong, troubles=wrong)
+        if well:
             view.guests = guest_states(host)
         views.append(view)
     return views
+
+
+def boot(name: str) -> None:
+    """Boot a host that crashed, and wait until it can be used; quick when it is up."""
+    require_root()
+    began = time.monotonic()
+    host = Host(host_spec(name))
+    if not host.made():
+        raise LabError(f"there is no host {name} yet: run `lab up` first")
+    if not host.running():
+        host.kill()
+        host.mount(ensure_image())
+        host.boot()
+    host.wait_ready()
+    say(f"{name} is up after {time.monotonic() - began:.1f} s")

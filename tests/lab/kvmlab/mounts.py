@@ -28,6 +28,19 @@ def is_mounted(point: Path) -> bool:
     return point in mounts_below(point)
 
 
+def share_mounts(directory: Path) -> None:
+    """Let what is unmounted below a directory be unmounted for the hosts that started meanwhile, too.
+
+    systemd-nspawn gives each host a copy of all mounts, out of sight: a host's file system would live on in its
+    neighbours after a crash, with everything it was to forget. Mounts that are there already stay as they are.
+    """
+    if mounts_below(directory):
+        return
+    directory.mkdir(parents=True, exist_ok=True)
+    run(["mount", "--bind", directory, directory])
+    run(["mount", "--make-shared", directory])
+
+
 def unmount_below(directory: Path) -> None:
     """Unmount everything below a directory, the last mounted first."""
     for point in reversed(mounts_below(directory)):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 
-from .config import BRIDGE, BRIDGE_ADDRESS
+from .config import BRIDGE, BRIDGE_ADDRESS, HOSTS, INSTANCE
 from .run import run
 
 
@@ -20,6 +20,8 @@ def ensure_bridge() -> None:
     if not _has_address(shown.stdout, address):
         run(["ip", "address", "replace", f"{address}/{length}", "dev", BRIDGE])
     run(["ip", "link", "set", BRIDGE, "up"])
+    for spec in HOSTS if INSTANCE else ():
+        run(["ip", "route", "replace", f"{spec.address}/32", "dev", BRIDGE, "src", address])
 
 
 def _has_address(listing: str, address: str) -> bool:

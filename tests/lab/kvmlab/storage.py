@@ -9,12 +9,18 @@ which drops unwritten data can be played on it alone.
 
 from __future__ import annotations
 
+import fcntl
+import os
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 
 from .config import STORAGE_BYTES
 from .mounts import detach_loops, is_mounted, unmount_below
 from .run import run
+
+XFS_IOC_GOINGDOWN = 0x8004587D
+XFS_FSOP_GOING_FLAGS_NOLOGFLUSH = 2
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,18 @@ class Storage:
             handle.truncate(STORAGE_BYTES)
         run(["mkfs.xfs", "-q", "-f", part])
         part.rename(self.file)
+
+    def sync(self) -> None:
+        """Put everything on the disk."""
+        run(["sync", "--file-system", self.point])
+
+    def forget_unsynced(self) -> None:
+        """Shut the file system down with nothing flushed, not even its log; of no use until it is mounted again."""
+        descriptor = os.open(self.point, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.ioctl(descriptor, XFS_IOC_GOINGDOWN, struct.pack("I", XFS_FSOP_GOING_FLAGS_NOLOGFLUSH))
+        finally:
+            os.close(descriptor)
 
     def release(self) -> None:
         """Unmount it and let go of its loop device."""

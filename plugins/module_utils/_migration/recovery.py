@@ -1,0 +1,226 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""After a crash: what two journals and two hypervisors say happened, and the one safe thing to do. Pure.
+
+The rule behind every branch: a hypervisor may start the guest only when it is certain that the other one does not run
+it and will not. What cannot be known is asked of the operator, never guessed.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import Known
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import START, Entry, Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED, Status
+
+
+class Act(enum.Enum):
+    """What recover does."""
+
+    NOTHING = "nothing"
+    RELEASE = "release"
+    """Only a lock is left over."""
+    UNDO = "undo"
+    RESUME_MOVE = "resume_move"
+    RESUME_CONFIRM = "resume_confirm"
+    RESUME_REVERT = "resume_revert"
+    CLOSE = "close"
+    """One side has not heard of the end."""
+    WAIT = "wait"
+    """Somebody is at work, or may be."""
+    ASK = "ask"
+    """The truth cannot be known from here; the operator has to say which side counts."""
+
+
+class Prefer(enum.Enum):
+    """Which side the operator says counts."""
+
+    SOURCE = "source"
+    DESTINATION = "destination"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One hypervisor now."""
+
+    reachable: bool
+    domain_state: str = ""
+    """libvirt's state of the guest there, empty when it is not defined."""
+    working: bool = False
+    """The process of a step of this migration lives there."""
+    copying: bool = False
+    """The unit that copies runs there, or has ended and waits to be looked at."""
+    idle_s: float = 0.0
+    """Since the journal's last line, by that hypervisor's clock, seconds."""
+
+    @property
+    def active(self) -> bool:
+        """The guest has a QEMU process there."""
+        return self.domain_state not in ("", "shut off")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The truth in a sentence, and what follows."""
+
+    act: Act
+    why: str
+    on_source: bool = False
+    on_destination: bool = False
+    debt: str = ""
+    """What has to wait until a hypervisor is back, empty when nothing."""
+
+    def as_result(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {
+            "act": self.act.value,
+            "why": self.why,
+            "on_source": self.on_source,
+            "on_destination": self.on_destination,
+            "debt": self.debt,
+        }
+
+
+@dataclass(frozen=True)
+class Case:
+    """All that is known of one migration that may need recovery."""
+
+    known: Known
+    source: Side
+    destination: Side
+    prefer: Prefer | None = None
+    takeover: bool = False
+    quiet_s: float = 60.0
+    """A journal that was silent for so long has no living controller behind it."""
+
+    def both(self, act: Act, why: str) -> Decision:
+        """*act* on each hypervisor that answers; the other one is a debt."""
+        migration = self.known.migration
+        silent = [
+            host
+            for host, side in ((migration.source, self.source), (migration.destination, self.destination))
+            if not side.reachable
+        ]
+        debt = f"run recover again when {silent[0]} is back" if silent else ""
+        return Decision(act, why, self.source.reachable, self.destination.reachable, debt)
+
+
+def decide(case: Case) -> Decision:
+    """The one safe thing to do."""
+    busy = _busy(case)
+    if busy is not None:
+        return busy
+    if case.source.active and case.destination.active:
+        return _twice(case)
+    status = case.known.status
+    if status in CLOSED or status is Status.UNKNOWN:
+        return _closed(case, status)
+    if status is Status.FINISHED:
+        return _finished(case)
+    if status is Status.CONFIRMING:
+        return case.both(Act.RESUME_CONFIRM, "the confirm was interrupted after the evidence: it is carried through")
+    if status is Status.REVERTING:
+        return _reverting(case)
+    return _unfinished(case)
+
+
+def _busy(case: Case) -> Decision | None:
+    if case.takeover:
+        return None
+    for side in (case.source, case.destination):
+        if side.working:
+            return Decision(Act.WAIT, "a process of this migration is at work")
+    if not case.known.holder:
+        return None
+    idle = [side.idle_s for side in (case.source, case.destination) if side.reachable]
+    if idle and min(idle) < case.quiet_s:
+        return Decision(Act.WAIT, f"its journal moved {min(idle):.0f} s ago: somebody may be at work")
+    return None
+
+
+def _twice(case: Case) -> Decision:
+    """Both have a QEMU process: nothing is ever destroyed without being told which."""
+    if case.prefer is None or case.known.status in CLOSED or case.known.status is Status.FINISHED:
+        return Decision(Act.ASK, "the guest is active on both hypervisors: stop the one that is wrong by hand, at once")
+    if case.prefer is Prefer.SOURCE:
+        return case.both(Act.UNDO, "the guest is active on both, and the source counts")
+    return Decision(Act.ASK, "the guest is active on both: force it off on the source by hand, then run recover again")
+
+
+def _closed(case: Case, status: Status) -> Decision:
+    if case.known.open_books:
+        return case.both(Act.CLOSE, f"it is {status.value}, and one side has not heard of it")
+    if case.known.holder:
+        return case.both(Act.RELEASE, f"it is {status.value}, and a lock is left over")
+    return Decision(Act.NOTHING, f"it is {status.value}: nothing is open")
+
+
+def _finished(case: Case) -> Decision:
+    if case.destination.reachable and not case.destination.domain_state:
+        return Decision(Act.ASK, "the journal says that the destination has the guest, and it is not defined there")
+    if case.source.active:
+        return Decision(Act.ASK, "it waits for confirm or revert, and the guest is active on the source all the same")
+    if case.known.holder:
+        return case.both(Act.RELEASE, "the guest is on the destination and waits for confirm or revert; a lock is left")
+    return Decision(Act.NOTHING, "the guest is on the destination and waits for confirm or revert: all is well")
+
+
+def _has(entries: tuple[Entry, ...], phase: Phase, step: Step, event: Event) -> bool:
+    return any((e.phase, e.step, e.event, e.effect) == (phase, step, event, "") for e in entries)
+
+
+def _reverting(case: Case) -> Decision:
+    source_began = _has(case.known.source, Phase.REVERT, Step.TAKE_OVER, Event.BEGIN)
+    if case.source.reachable and (case.destination.reachable or source_began or case.prefer is Prefer.SOURCE):
+        return case.both(Act.RESUME_REVERT, "the revert was interrupted: it is carried through")
+    if not case.source.reachable:
+        return Decision(Act.ASK, "the revert was interrupted, and the source that has the old disks does not answer")
+    return Decision(
+        Act.ASK,
+        "the revert was interrupted, and nobody can say whether the destination still runs the guest: bring it back, "
+        "or make sure that it is off and give prefer=source",
+    )
+
+
+def _unfinished(case: Case) -> Decision:
+    """A move that did not end: forward only when the guest runs on the destination, else back."""
+    source, destination, known = case.source, case.destination, case.known
+    undoing = known.status is Status.ERROR
+    if source.reachable and destination.reachable:
+        if (destination.active or _started(known)) and not undoing and case.prefer is not Prefer.SOURCE:
+            return case.both(Act.RESUME_MOVE, "the destination has started the guest: the move is carried through")
+        if source.copying and not undoing and case.prefer is not Prefer.SOURCE:
+            return case.both(Act.RESUME_MOVE, "the copy outlived its controller: the move is carried through")
+        return case.both(Act.UNDO, "the move was interrupted: the guest goes back to the source")
+    if source.reachable:
+        return _source_alone(case)
+    began = _has(known.destination, Phase.MOVE, Step.TAKE_OVER, Event.BEGIN)
+    if destination.reachable and not began:
+        return Decision(Act.ASK, "the guest is on the source, which does not answer: run recover again when it is back")
+    return Decision(Act.ASK, "the source does not answer: run recover again when it is back")
+
+
+def _started(known: Known) -> bool:
+    """Whether the destination may have run the guest: what it wrote there must not be thrown away with an undo."""
+    mine = [e for e in known.destination if (e.phase, e.step) == (Phase.MOVE, Step.TAKE_OVER)]
+    begun = any((e.event, e.effect) == (Event.BEGIN, START) for e in mine)
+    return begun and not any(e.event is Event.FAIL for e in mine)
+
+
+def _source_alone(case: Case) -> Decision:
+    """A take-over is only asked for after the copy has ended, and that end is in the source's own journal."""
+    if not _has(case.known.source, Phase.MOVE, Step.COPY, Event.END):
+        return case.both(Act.UNDO, "the destination was never asked to start the guest: it goes back to the source")
+    if case.prefer is Prefer.SOURCE:
+        return case.both(Act.UNDO, "the destination counts as dead: the guest goes back to the source")
+    return Decision(
+        Act.ASK,
+        "the copy was complete, and nobody can say whether the destination runs the guest: bring it back, or make sure "
+        "that it is off for good and give prefer=source",
+    )

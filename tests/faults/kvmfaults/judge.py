@@ -1,0 +1,137 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What has to hold after a case."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from kvmlab import lab
+from kvmlab.config import LabError
+from kvmlab.verify import GuestView, verify
+from kvmlab.virsh import wait_for_agent
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED, Status, derive
+
+from .stage import GUEST, Stage
+
+_FILE = "journal.jsonl"
+_AGENT_S = 90
+"""A guest that its host has just started, on a machine that emulates several of them."""
+
+
+@dataclass
+class Verdict:
+    """What was found; a case held when all lists are empty."""
+
+    lost: list[str] = field(default_factory=list)
+    twice: list[str] = field(default_factory=list)
+    leaked: list[str] = field(default_factory=list)
+    status: str = ""
+    home: str = ""
+    """Where the guest is."""
+
+    @property
+    def held(self) -> bool:
+        """Whether nothing is wrong."""
+        return not (self.lost or self.twice or self.leaked)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """How the guest was before."""
+
+    source: str
+    destination: str
+    old_vcpus: int
+    new_vcpus: int
+    may_be_off: bool
+    """The guest itself was killed: whether it runs again is its host's business."""
+
+
+def status(stage: Stage, expected: Expected, migration: str) -> Status:
+    """What the journals of the migration prove."""
+    journals = [
+        tuple(
+            Entry.from_result(line) for line in stage.journal(host, f"/var/lib/kvmops/migrations/{migration}/{_FILE}")
+        )
+        for host in (expected.source, expected.destination)
+    ]
+    return derive(journals[0], journals[1])
+
+
+def judge(stage: Stage, expected: Expected, migration: str) -> Verdict:
+    """Look at everything once recover has ended."""
+    verdict = Verdict()
+    found = status(stage, expected, migration)
+    verdict.status = found.value
+    if found is not Status.FINISHED and found not in CLOSED and found is not Status.UNKNOWN:
+        verdict.lost.append(f"recover left it {found.value}")
+    on_destination = found in (Status.FINISHED, Status.CONFIRMED)
+    verdict.home = expected.destination if on_destination else expected.source
+    _guest(stage, expected, verdict, expected.new_vcpus if on_destination else expected.old_vcpus)
+    _leftovers(stage, expected, verdict, waiting=found is Status.FINISHED)
+    return verdict
+
+
+def _guest(stage: Stage, expected: Expected, verdict: Verdict, vcpus: int) -> None:
+    states = stage.states()
+    active = [name for name, state in states.items() if state != "shut off"]
+    if len(active) > 1:
+        verdict.twice.append(f"active on {' and '.join(active)}")
+        return
+    try:
+        for name in active:
+            wait_for_agent(stage.hosts[name], GUEST, _AGENT_S)
+        view = verify(GUEST, lab.all_hosts())
+    except LabError as error:
+        verdict.lost.append(str(error))
+        return
+    if len(view.startable_on) > 1:
+        verdict.twice.append(f"can be started on {' and '.join(view.startable_on)}")
+    verdict.lost += [one for one in view.problems if "can be started" not in one]
+    if view.host != verdict.home:
+        verdict.lost.append(f"it is on {view.host}, and its status {verdict.status} says {verdict.home}")
+    elif not stage.autostart(view.host):
+        verdict.lost.append("its autostart was not given back")
+    if view.vcpus != vcpus:
+        verdict.lost.append(f"it has {view.vcpus} vCPUs, not {vcpus}")
+    _running(stage, expected, verdict, view)
+
+
+def _running(stage: Stage, expected: Expected, verdict: Verdict, view: GuestView) -> None:
+    if view.state == "running":
+        return
+    if not expected.may_be_off:
+        verdict.lost.append(f"it is {view.state}, and it ran before")
+    stage.start(view.host)
+
+
+def _leftovers(stage: Stage, expected: Expected, verdict: Verdict, *, waiting: bool) -> None:
+    away = expected.source if verdict.home == expected.destination else expected.destination
+    for name, host in stage.hosts.items():
+        allowed = {GUEST} if name == verdict.home else {f"{GUEST}_resize"} if waiting else set()
+        images = {one.name for one in host.storage.images.iterdir()}
+        verdict.leaked += [f"{name}: {one} in the images" for one in sorted(images - allowed)]
+        if waiting and name == away and f"{GUEST}_resize" not in images:
+            verdict.lost.append(f"{name}: what is kept until confirm is gone")
+        locks = [one.name for one in (host.storage.records / "locks").glob("*")]
+        verdict.leaked += [f"{name}: lock {one}" for one in locks]
+        if not waiting:
+            secrets = (host.storage.records / "migrations").glob("*/definitions/*.xml")
+            verdict.leaked += [f"{name}: {one.parent.parent.name}/{one.name} holds a definition" for one in secrets]
+        units = host.exec(["systemctl", "list-units", "--all", "--plain", "--no-legend", "kvmops-*"]).stdout
+        verdict.leaked += [f"{name}: unit {line.split()[0]}" for line in units.splitlines() if line.strip()]
+    if not waiting and away in stage.states():
+        verdict.leaked.append(f"{away}: the guest is still defined")
+
+
+def lost_lines(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> list[str]:
+    """Journal lines that were there at the fault and are not there any more: a status that ran ahead of its proof."""
+    if list(after[: len(before)]) == list(before):
+        return []
+    return [f"the journal lost {len(before) - len(after)} lines that had been acted upon"]

@@ -1,0 +1,286 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Runs cases on one lab, one after the other."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import signal
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kvmlab import trouble
+from kvmlab.config import LabError
+
+from .cases import Case, Fault, Trigger
+from .controller import Controller
+from .judge import Expected, Verdict, judge, lost_lines
+from .observer import Observer
+from .stage import GUEST, Stage
+
+OTHER = {"c1": "c2", "c2": "c1"}
+PLAYBOOKS = {"move": "resize", "confirm": "confirm", "revert": "revert"}
+_LAND_S = 120
+_END_S = 300
+_RECOVER_TRIES = 5
+_POLL_S = 0.02
+_COPY_MBIT = 40
+"""16 MiB take about four seconds then: enough to be in the middle of them."""
+_STOP = {"timeout_s": 20, "retry_interval_s": 5, "on_timeout": "abort"}
+_POWER = (Fault.DEST_POWER, Fault.SOURCE_POWER)
+
+
+class Missed(Exception):
+    """The fault never landed."""
+
+
+class Worker:
+    """One lab with one guest, which goes from case to case as long as all is well."""
+
+    def __init__(self, collections: Path, elsewhere: Path, logs: Path) -> None:
+        self._collections = collections
+        self._elsewhere = elsewhere
+        self._logs = logs
+        self._stage = Stage()
+        self._observer = Observer()
+        self._home = ""
+        self._waiting = False
+        """A move waits for confirm or revert."""
+        self._expected = Expected("", "", 0, 0, may_be_off=False)
+        self._vcpus = 1
+
+    def begin(self) -> None:
+        """A lab of which nothing is left over, and somebody who watches."""
+        self._stage.fresh()
+        self._observer.start()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a confirm, a revert or their recovery can come next without a move before."""
+        return self._waiting
+
+    def run(self, case: Case) -> dict[str, Any]:
+        """Carry one case out; what is not well afterwards is made anew for the next."""
+        began = time.monotonic()
+        samples = self._observer.samples
+        log = self._logs / f"{re.sub(r'[^A-Za-z0-9.+-]+', '_', case.id)}.log"
+        try:
+            verdict, landed = self._run(case, log), True
+        except Missed as error:
+            verdict, landed = Verdict(lost=[], status=str(error)), False
+        except Exception:  # whatever it is, the case has not held, and the others have to go on
+            verdict, landed = Verdict(lost=[traceback.format_exc(limit=4)]), True
+        if self._observer.samples == samples:
+            verdict.lost.append("the observer saw nothing")
+        if not landed or not verdict.held or case.fault is Fault.ACPI:
+            self._anew()
+        return {
+            "case": case.id,
+            "landed": landed,
+            "held": landed and verdict.held,
+            "lost": verdict.lost,
+            "twice": verdict.twice,
+            "leaked": verdict.leaked,
+            "status": verdict.status,
+            "seconds": round(time.monotonic() - began, 1),
+            "log": str(log),
+        }
+
+    def _anew(self) -> None:
+        self._home, self._waiting = "", False
+        self._stage.fresh()
+
+    # -- one case
+
+    def _run(self, case: Case, log: Path) -> Verdict:
+        self._position(case, log)
+        if self._stage.uuid:
+            self._observer.twice(self._stage.uuid)
+        if case.before is not None:
+            self._interrupt(case.before, log)
+        migration, problems = self._strike(case, log)
+        verdict = self._recovered(migration, log)
+        verdict.lost[:0] = problems
+        if self._observer.twice(self._stage.uuid):
+            verdict.twice.append("the observer saw two QEMU processes of the guest")
+        self._note(verdict)
+        return verdict
+
+    def _position(self, case: Case, log: Path) -> None:
+        """Bring the guest to where the case begins; a move that is needed for that has to work."""
+        if not self._home or case.fault is Fault.ACPI:
+            if self._home:
+                self._anew()
+            self._home, self._vcpus = "c1", 1
+            self._stage.make_guest("c1", ignore_acpi=case.fault is Fault.ACPI)
+        if case.opens and self._waiting:
+            self._must("confirm", log)
+            self._waiting, self._home = False, self._expected.destination
+            self._vcpus = self._expected.new_vcpus
+        if case.opens or not self._waiting:
+            same = case.operation == "migrate"
+            new = self._vcpus if same else 3 - self._vcpus
+            self._expected = Expected(self._home, OTHER[self._home], self._vcpus, new, may_be_off=False)
+        if not case.opens and not self._waiting:
+            self._must("resize", log)
+            self._waiting = True
+        self._expected = Expected(
+            self._expected.source,
+            self._expected.destination,
+            self._expected.old_vcpus,
+            self._expected.new_vcpus,
+            may_be_off=case.fault is Fault.QEMU,
+        )
+
+    def _variables(self, operation: str, fault: Fault | None = None) -> Mapping[str, Any]:
+        if operation in ("resize", "migrate"):
+            stop = {**_STOP, "timeout_s": 3} if fault is Fault.ACPI else _STOP
+            where = {"vm": GUEST, "dest": self._expected.destination, "kvmops_stop": stop}
+            if operation == "migrate":
+                return where
+            return {**where, "vcpus": self._expected.new_vcpus, "root_gib": self._stage.root_gib(self._home) + 1}
+        if operation == "revert":
+            return {"vm": GUEST, "data": "discard"}
+        return {"vm": GUEST, "kvmops_quiet_s": 1} if operation == "recover" else {"vm": GUEST}
+
+    def _controller(self, operation: str, log: Path, fault: Fault | None = None, **more: Any) -> Controller:
+        variables = {**self._variables(operation, fault), **more}
+        with log.open("a", encoding="utf-8") as book:
+            book.write(f"\n===== {operation} {variables}\n")
+        # Whoever recovers has another checkout, and nothing else of the one whose run was interrupted.
+        collections = self._elsewhere if operation == "recover" else self._collections
+        return Controller(operation, variables, collections, log)
+
+    def _play(self, operation: str, log: Path, **more: Any) -> int:
+        controller = self._controller(operation, log, **more)
+        try:
+            return controller.wait(_END_S)
+        finally:
+            controller.forget()
+
+    def _must(self, operation: str, log: Path) -> None:
+        """Without any fault; the case could not begin."""
+        if self._play(operation, log) != 0:
+            raise LabError(f"{operation} without a fault did not work, see {log}")
+
+    def _host(self, trigger: Trigger) -> str:
+        return self._expected.source if trigger.role == "source" else self._expected.destination
+
+    def _interrupt(self, trigger: Trigger, log: Path) -> None:
+        """recover's cases: kill controller and module of what is to be recovered."""
+        host = self._host(trigger)
+        self._stage.arm(host, trigger)
+        controller = self._controller(PLAYBOOKS[trigger.phase], log)
+        try:
+            stopped = self._landed(host, controller, trigger)
+            controller.kill()
+            self._stage.signal(host, stopped["pid"], signal.SIGKILL)
+        finally:
+            controller.kill()
+            controller.forget()
+
+    def _landed(self, host: str, controller: Controller, trigger: Trigger) -> Mapping[str, Any]:
+        deadline = time.monotonic() + _LAND_S
+        while time.monotonic() < deadline:
+            stopped = self._stage.stopped(host)
+            if stopped is not None:
+                lines = self._stage.journal(host, stopped["journal"])
+                if lines and all(lines[-1][key] == value for key, value in trigger.line.items()):
+                    return stopped
+                raise Missed(f"the journal on {host} does not end with {trigger}")
+            if controller.ended():
+                raise Missed(f"the controller ended before {trigger} on {host}")
+            time.sleep(_POLL_S)
+        raise Missed(f"{trigger} on {host} did not come within {_LAND_S} s")
+
+    def _strike(self, case: Case, log: Path) -> tuple[str, list[str]]:
+        """The operation with its fault; the migration, and what of its journal did not survive."""
+        host = self._host(case.trigger)
+        self._stage.arm(host, case.trigger)
+        if case.later_s:
+            trouble.shape(self._stage.hosts[self._expected.source], _COPY_MBIT)
+        controller = self._controller(case.operation, log, case.fault)
+        try:
+            stopped = self._landed(host, controller, case.trigger)
+            before = self._stage.journal(host, stopped["journal"])
+            self._do_worst(case, controller, host, stopped["pid"])
+            controller.wait(_END_S)
+        finally:
+            controller.kill()
+            controller.forget()
+        self._afterwards(case, log)
+        after = self._stage.journal(host, stopped["journal"])
+        return Path(stopped["journal"]).parent.name, lost_lines(before, after)
+
+    def _do_worst(self, case: Case, controller: Controller, host: str, pid: int) -> None:
+        self._stage.disarm()
+        if case.later_s:
+            self._stage.signal(host, pid, signal.SIGCONT)
+            time.sleep(case.later_s)
+        self._hurt(case, controller, host, pid)
+        if self._stage.hosts[host].leader() is not None:
+            self._stage.signal(host, pid, signal.SIGCONT)
+
+    def _hurt(self, case: Case, controller: Controller, host: str, pid: int) -> None:
+        stage, expected = self._stage, self._expected
+        deeds = {
+            Fault.CONTROLLER: controller.kill,
+            Fault.MODULE: lambda: stage.signal(host, pid, signal.SIGKILL),
+            Fault.SSH: controller.cut_ssh,
+            Fault.LINK: lambda: stage.cut(host, None),
+            Fault.LINK_10S: lambda: stage.cut(host, 10),
+            Fault.DEST_POWER: lambda: stage.power_loss(expected.destination),
+            Fault.SOURCE_POWER: lambda: stage.power_loss(expected.source),
+            Fault.LIBVIRTD: lambda: stage.kill_libvirtd(host),
+            Fault.DISK_FULL: lambda: stage.fill(expected.destination),
+            Fault.REFUSED: lambda: stage.refuse_definitions(expected.destination),
+            Fault.ACPI: lambda: None,
+            Fault.QEMU: lambda: stage.kill_qemu(self._observer.processes(stage.uuid)),
+        }
+        deeds[case.fault]()
+
+    def _afterwards(self, case: Case, log: Path) -> None:
+        """While the host is still away, recover does what it can; then everything is mended."""
+        with contextlib.suppress(LabError):
+            trouble.shape(self._stage.hosts[self._expected.source], 0)
+        if case.dead:
+            code = self._play("recover", log, prefer="source")
+            if code != 0:
+                raise LabError(f"recover prefer=source ended with {code} while the destination was dead, see {log}")
+            if len(self._observer.processes(self._stage.uuid)) != 1:
+                raise LabError("with the destination dead and prefer=source the guest did not run")
+        elif case.fault is Fault.LINK:
+            self._play("recover", log)
+        self._stage.repair()
+        self._stage.settle()
+
+    # -- afterwards
+
+    def _recovered(self, migration: str, log: Path) -> Verdict:
+        failures = 0
+        for _try in range(_RECOVER_TRIES):
+            size = log.stat().st_size
+            code = self._play("recover", log)
+            busy = "BUSY" in log.read_text(errors="replace")[size:]
+            # A recover that could not carry a move through takes it back, and fails with the reason; the next one has to do.
+            failures += code != 0 and not busy
+            if code == 0 or failures > 1:
+                break
+            time.sleep(1)
+        verdict = judge(self._stage, self._expected, migration)
+        if code != 0:
+            verdict.lost.append(f"recover ended with {code}")
+        return verdict
+
+    def _note(self, verdict: Verdict) -> None:
+        """Where the guest is for the next case."""
+        self._waiting = verdict.status == "finished"
+        self._home = verdict.home
+        if not self._waiting:
+            confirmed = verdict.status == "confirmed"
+            self._vcpus = self._expected.new_vcpus if confirmed else self._expected.old_vcpus
