@@ -36,7 +36,8 @@ def plan(context: Context) -> Plan:
     if not entries:
         return Plan(result={"undone": []}, untouched=True)
     only = context.params["only"]
-    pending = [one for one in journal.pending_undo(entries, context.phase) if not only or one.step.value in only]
+    everything = journal.pending_undo(entries, context.phase)
+    pending = tuple(one for one in everything if not only or one.step.value in only)
     effects = tuple(_effect(context, one) for one in pending)
     if not only:
         effects = (*effects, *_power_on(context, entries, pending))

@@ -267,7 +267,7 @@ class Worker:
             size = log.stat().st_size
             code = self._play("recover", log)
             busy = "BUSY" in log.read_text(errors="replace")[size:]
-            # A recover that could not carry a move through takes it back, and fails with the reason; the next one has to do.
+            # A recover that could not carry a move through takes it back and fails with the reason; the next has to do.
             failures += code != 0 and not busy
             if code == 0 or failures > 1:
                 break
