@@ -77,6 +77,9 @@ class Worker:
             verdict, landed = Verdict(lost=[traceback.format_exc(limit=4)]), True
         if self._observer.samples == samples:
             verdict.lost.append("the observer saw nothing")
+        if not landed or not verdict.held:
+            with log.open("a", encoding="utf-8") as book:
+                book.write(self._stage.evidence())
         if not landed or not verdict.held or case.fault is Fault.ACPI:
             self._anew()
         return {
@@ -267,7 +270,7 @@ class Worker:
             size = log.stat().st_size
             code = self._play("recover", log)
             busy = "BUSY" in log.read_text(errors="replace")[size:]
-            # A recover that could not carry a move through takes it back, and fails with the reason; the next one has to do.
+            # One that could not carry a move through takes it back and fails with the reason: the next one has to do.
             failures += code != 0 and not busy
             if code == 0 or failures > 1:
                 break
