@@ -10,7 +10,7 @@ import re
 import signal
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -231,7 +231,7 @@ class Worker:
 
     def _hurt(self, case: Case, controller: Controller, host: str, pid: int) -> None:
         stage, expected = self._stage, self._expected
-        deeds = {
+        deeds: Mapping[Fault, Callable[[], object]] = {
             Fault.CONTROLLER: controller.kill,
             Fault.MODULE: lambda: stage.signal(host, pid, signal.SIGKILL),
             Fault.SSH: controller.cut_ssh,
