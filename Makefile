@@ -1,6 +1,6 @@
 # The front door. Each target sets up what it needs on a bare Debian 12, as root; the work is in tools/ and tests/lab/.
 
-.PHONY: help install venv demo test lint unit sanity e2e faults faults-subset faults-selftest build lab-up lab-down clean
+.PHONY: help install venv demo test lint unit sanity e2e faults faults-subset faults-selftest faults-proofs build lab-up lab-down clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -38,6 +38,9 @@ faults: ## the fault bench (SHARD=I/N a part of it, RANDOM=N SEED=S cases by lot
 
 faults-selftest: ## the bench turns red without the journal's fsync, the source's fence or one undo
 	@tools/faults --selftest
+
+faults-proofs: ## fences after a reboot, illegal moves, lost records
+	@tools/faults --proofs
 
 build: ## build the tarball, look into it, install it elsewhere and use it from there
 	@tools/build-check

@@ -13,6 +13,7 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import signal
 import time
@@ -23,7 +24,7 @@ from typing import Any, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, TimedOut
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused, TimedOut
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connection import connect
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import LIBVIRT_IMP_ERR
@@ -31,6 +32,9 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import STATE_DIRECTORY, Store
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit.process import myself
+
+_OTHERS_S = 90
+_POLL_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -142,16 +146,58 @@ def _carry_out(
     done: list[dict[str, Any]],
 ) -> dict[str, Any]:
     context = _context(module, hypervisor)
-    plan = work(context)
-    result: dict[str, Any] = {**plan.result, "changed": bool(plan.effects)}
-    if module._diff:
-        result["diff"] = {"before": plan.before, "after": plan.after}
-    if module.check_mode:
-        result["steps"] = [{"name": one.name, "does": one.describe} for one in plan.effects]
-    else:
-        _apply(plan, None if plan.untouched else _journal(spec, context), context, result, done)
-        result["steps"] = done
+    with _alone(spec, context):
+        plan = work(context)
+        result: dict[str, Any] = {**plan.result, "changed": bool(plan.effects)}
+        if module._diff:
+            result["diff"] = {"before": plan.before, "after": plan.after}
+        if module.check_mode:
+            result["steps"] = [{"name": one.name, "does": one.describe} for one in plan.effects]
+        else:
+            _apply(plan, None if plan.untouched else _journal(spec, context), context, result, done)
+            result["steps"] = done
     return result
+
+
+@contextmanager
+def _alone(spec: Spec, context: Context) -> Iterator[None]:
+    """One step of a migration at a time on this hypervisor, from its plan to its end.
+
+    A controller that lost its connection takes back what a step did while that step may still be at work here: it
+    waits until that has ended, and plans from what it left. A copy is not waited for, it is ended (by its unit).
+    """
+    parameters = context.params
+    if spec.step in (None, Step.COPY) or context.check or not parameters["migration"] or parameters.get("only"):
+        yield
+        return
+    directory = context.store.migration(parameters["migration"])
+    if spec.step is not Step.CLAIM and not directory.is_dir():
+        yield
+        return
+    descriptor = os.open(context.store.make(directory), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        _wait_for_others(descriptor, context)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _wait_for_others(descriptor: int, context: Context) -> None:
+    began = context.monotonic()
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if context.monotonic() - began >= _OTHERS_S:
+                raise Refused(
+                    "BUSY",
+                    context.params["migration"],
+                    f"another step of this migration is still at work here after {_OTHERS_S} s.",
+                    "Wait until it has ended, or look at it with kvmops.mobility.status.",
+                ) from None
+            context.sleep(_POLL_S)
+        else:
+            return
 
 
 def _context(module: AnsibleModule, hypervisor: Hypervisor | None) -> Context:

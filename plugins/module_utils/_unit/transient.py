@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import Completed, failed, run
-from ansible_collections.kvmops.mobility.plugins.module_utils._errors import TimedOut
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, TimedOut
 
 _QUICK_S = 30
 _POLL_S = 0.1
@@ -92,6 +92,14 @@ def carry_out(
                 f"Wait for it, or end it: systemctl stop {unit.name}.",
             )
         sleep(_POLL_S)
+    if now is Phase.ABSENT:
+        raise CommandFailed(
+            "COMMAND_FAILED",
+            unit.name,
+            "was ended by somebody else before its work was done.",
+            "See kvmops.mobility.status.",
+            returncode=-1,
+        )
     done = Completed(tuple(argv), code, _text(unit.output), _text(unit.errors))
     forget(unit.name)
     if done.code:

@@ -53,12 +53,12 @@ def install() -> None:
     """Watch every journal this process closes."""
     close = os.close
 
-    def watched(descriptor: int) -> None:
+    def watched(fd: int) -> None:
         try:
-            name = os.readlink(f"/proc/self/fd/{descriptor}")
+            name = os.readlink(f"/proc/self/fd/{fd}")
         except OSError:
             name = ""
-        close(descriptor)
+        close(fd)
         if name.endswith("/journal.jsonl"):
             _stop_when_wanted(name)
 

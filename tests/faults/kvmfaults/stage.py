@@ -201,6 +201,18 @@ class Stage:
             # qcow2: the virtual size is a big-endian number at offset 24
             return int.from_bytes(image.read(32)[24:32], "big") // GIB
 
+    def evidence(self) -> str:
+        """What QEMU and libvirt of both hosts said, before everything is made anew."""
+        said = []
+        for name, host in self.hosts.items():
+            for argv in (["tail", "-n15", f"/var/log/libvirt/qemu/{GUEST}.log"], ["virsh", "list", "--all"]):
+                with contextlib.suppress(LabError):
+                    said.append(f"\n===== {name}: {' '.join(argv)}\n{host.exec(argv, check=False).stdout}")
+            for journal in (host.storage.records / "migrations").glob("*/journal.jsonl"):
+                with contextlib.suppress(OSError):
+                    said.append(f"\n===== {name}: {journal.name} of {journal.parent.name}\n{journal.read_text()}")
+        return "".join(said)
+
     def start(self, host: str) -> None:
         """Start the guest by hand."""
         virsh(self.hosts[host], "start", GUEST)

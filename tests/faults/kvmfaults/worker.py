@@ -10,7 +10,7 @@ import re
 import signal
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,9 @@ class Worker:
             verdict, landed = Verdict(lost=[traceback.format_exc(limit=4)]), True
         if self._observer.samples == samples:
             verdict.lost.append("the observer saw nothing")
+        if not landed or not verdict.held:
+            with log.open("a", encoding="utf-8") as book:
+                book.write(self._stage.evidence())
         if not landed or not verdict.held or case.fault is Fault.ACPI:
             self._anew()
         return {
@@ -228,7 +231,7 @@ class Worker:
 
     def _hurt(self, case: Case, controller: Controller, host: str, pid: int) -> None:
         stage, expected = self._stage, self._expected
-        deeds = {
+        deeds: Mapping[Fault, Callable[[], object]] = {
             Fault.CONTROLLER: controller.kill,
             Fault.MODULE: lambda: stage.signal(host, pid, signal.SIGKILL),
             Fault.SSH: controller.cut_ssh,
@@ -267,7 +270,7 @@ class Worker:
             size = log.stat().st_size
             code = self._play("recover", log)
             busy = "BUSY" in log.read_text(errors="replace")[size:]
-            # A recover that could not carry a move through takes it back and fails with the reason; the next has to do.
+            # One that could not carry a move through takes it back and fails with the reason: the next one has to do.
             failures += code != 0 and not busy
             if code == 0 or failures > 1:
                 break
