@@ -90,17 +90,17 @@ def _case(known: Known, arguments: Mapping[str, Any], variables: Mapping[str, An
         destination=_side(migration.destination, known, variables),
         prefer=Prefer(prefer) if prefer else None,
         takeover=bool(arguments.get("takeover")),
-        quiet_s=float(arguments.get("quiet_s") or 60),
+        quiet_s=60.0 if arguments.get("quiet_s") in (None, "") else float(arguments["quiet_s"]),
     )
 
 
 def _side(host: str, known: Known, variables: Mapping[str, Any]) -> Side:
     answer = _site.migrations(variables).get(host)
-    if answer is None:
+    guests = _site.result_of(variables, host, "kvmops_domains")
+    if answer is None or guests is None:  # a libvirt that does not answer is no guest that is not there
         return Side(reachable=False)
     mine = next((one for one in answer if one["id"] == known.migration.id), {})
-    domains = (_site.result_of(variables, host, "kvmops_domains") or {"domains": ()})["domains"]
-    state = next((one["state"] for one in domains if one["uuid"] == known.migration.uuid), "")
+    state = next((one["state"] for one in guests["domains"] if one["uuid"] == known.migration.uuid), "")
     return Side(
         reachable=True,
         domain_state=state,

@@ -144,9 +144,13 @@ def _busy(case: Case) -> Decision | None:
     return None
 
 
+_TAKEN_OVER = frozenset({Status.FINISHED, Status.CONFIRMING, Status.REVERTING})
+"""The move ended: it is not undone any more, whatever side counts."""
+
+
 def _twice(case: Case) -> Decision:
     """Both have a QEMU process: nothing is ever destroyed without being told which."""
-    if case.prefer is None or case.known.status in CLOSED or case.known.status is Status.FINISHED:
+    if case.prefer is None or case.known.status in CLOSED or case.known.status in _TAKEN_OVER:
         return Decision(Act.ASK, "the guest is active on both hypervisors: stop the one that is wrong by hand, at once")
     if case.prefer is Prefer.SOURCE:
         return case.both(Act.UNDO, "the guest is active on both, and the source counts")
