@@ -13,6 +13,7 @@ import pytest
 import yaml
 from jinja2 import Environment, meta
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.recovery import Act
 from ansible_collections.kvmops.mobility.tests.unit.repository import (
     MODULES,
     ROLE_FILES,
@@ -192,11 +193,18 @@ def test_every_playbook_that_is_imported_exists() -> None:
         assert (path.parent / name).is_file(), f"{path}: {name}"
 
 
+def included(name: str) -> tuple[str, ...]:
+    """The files it may mean: recover includes what was decided, when there is something to do."""
+    acts = set(Act) - {Act.NOTHING, Act.WAIT, Act.ASK}
+    return tuple(name.replace("{{ kvmops_recovery.act }}", act.value) for act in acts) if "{{" in name else (name,)
+
+
 def test_every_task_file_that_is_included_exists() -> None:
     for path in ROLE_FILES:
         for task in tasks_in(read_yaml(path)):
             if module_of(task) == "ansible.builtin.include_tasks":
-                assert (path.parent / task["ansible.builtin.include_tasks"]).is_file()
+                for name in included(task["ansible.builtin.include_tasks"]):
+                    assert (path.parent / name).is_file(), f"{path}: {name}"
 
 
 def test_every_flow_begins_at_the_gate() -> None:

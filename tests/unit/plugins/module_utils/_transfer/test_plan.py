@@ -12,11 +12,12 @@ import pytest
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.plan import plan
-from ansible_collections.kvmops.mobility.tests.unit.bed import Bed, names
+from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed, names
 
 
 def params(bed: Bed, **values: Any) -> dict[str, Any]:
     default = {
+        "migration": "",
         "src": [f"{bed.directory}/"],
         "dest": "/there",
         "address": "c2",
@@ -65,3 +66,11 @@ def test_digests_are_counted_of_what_is_copied(bed: Bed, monkeypatch: pytest.Mon
     assert made["digests"] == {"disk": digest.digest(f"{bed.directory}/disk")}
     (effect,) = plan(bed.context(**params(bed, verify="none"))).effects
     assert "digests" not in (effect.do() or {})
+
+
+def test_the_copy_of_a_migration_is_a_unit_that_an_undo_ends(bed: Bed) -> None:
+    Path(bed.directory).mkdir()
+    (effect,) = plan(bed.context(**params(bed, migration=ID, verify="none"))).effects
+    assert effect.undo == {"kind": "stop_unit", "name": f"kvmops-{ID}-copy"}
+    (alone,) = plan(bed.context(**params(bed, verify="none"))).effects
+    assert alone.undo is None
