@@ -20,6 +20,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hyperviso
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import (
+    CLOSE,
     Entry,
     Event,
     Journal,
@@ -200,8 +201,9 @@ class Bed:
         return replace(default, **values)
 
     def context(self, phase: Phase = Phase.MOVE, *, check: bool = False, **params: Any) -> Context:
+        who = {"owner": "root@control", "command": "resize web1"}
         return Context(
-            params={"migration": ID, "phase": phase.value, "owner": "root@control", "command": "resize web1", **params},
+            params={"migration": ID, "phase": phase.value, "only": None, **who, **params},
             check=check,
             warn=self.warnings.append,
             clock=self.clock,
@@ -224,7 +226,8 @@ class Bed:
         context = self.context(phase, **params)
         plan = work(context)
         result: dict[str, Any] = dict(plan.result)
-        _module._apply(plan, Journal(self.store, ID, phase, step, self.clock), context, result, [])
+        book = None if plan.untouched else Journal(self.store, ID, phase, step, self.clock)
+        _module._apply(plan, book, context, result, [])
         return {**result, "effects": [one.name for one in plan.effects]}
 
     def note(self, step: Step, effect: str, undo: Mapping[str, Any] | None, phase: Phase = Phase.MOVE) -> None:
@@ -248,9 +251,9 @@ def line(
 
 
 def whole(step: Step, phase: Phase = Phase.MOVE, *effects: str) -> tuple[Entry, ...]:
-    """The lines of a step that went well."""
+    """The lines of a step that went well; the last thing an undo does is to close the book."""
     lines = [line(step, Event.BEGIN, phase)]
-    for effect in effects:
+    for effect in (*effects, CLOSE) if step is Step.UNDO else effects:
         lines += [line(step, Event.BEGIN, phase, effect), line(step, Event.END, phase, effect)]
     return (*lines, line(step, Event.END, phase))
 

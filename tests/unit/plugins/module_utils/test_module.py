@@ -23,6 +23,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
 from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit.process import myself
 from ansible_collections.kvmops.mobility.plugins.modules import domain_info
 
 Work = Callable[[Context], Plan]
@@ -126,7 +127,7 @@ def test_lines_around_each_effect_and_around_them_all(call: Call, store: Store) 
     assert lines(store) == [*seen["two"], (Event.END, "two"), (Event.END, "")]
     entries = journal.read(store, "id-1")
     assert {(one.phase, one.step) for one in entries} == {(Phase.REVERT, Step.HAND_OVER)}
-    assert entries[0].result == {"effects": ["one", "two"]}
+    assert entries[0].result == {"effects": ["one", "two"], "process": myself().as_result()}
     assert entries[1].undo == {"kind": "rename", "from": "one"}
     assert entries[2].result == {"one": True}
     assert entries[-1].result == {"r": 1, "changed": True, "one": True, "two": True}

@@ -193,7 +193,7 @@ def test_after_a_hand_over_that_was_killed_anywhere_the_guest_is_as_before(
     bed: Bed, done: int, running: bool, autostart: bool
 ) -> None:
     bed.guest(running=running, autostart=autostart)
-    migration = bed.keep_record("source")
+    migration = bed.keep_record("source", was_running=running)
     before = everything(bed)
     for effect in hand_over.plan(bed.context()).effects[:done]:
         bed.note(Step.HAND_OVER, effect.name, effect.undo)
@@ -268,9 +268,38 @@ def test_a_move_whose_receipt_tells_of_a_failure_can_be_undone_again(bed: Bed) -
     assert carry_out(bed) == ["fence", "stop", "autostart_off"]
 
 
-def test_where_nothing_happened_the_book_says_so_all_the_same(bed: Bed) -> None:
+def test_where_nothing_happened_nothing_is_written(bed: Bed) -> None:
+    assert carry_out(bed) == []
+    assert bed.journal() == ()
+
+
+def test_where_nothing_was_changed_the_book_is_closed_all_the_same(bed: Bed) -> None:
+    bed.carry_out(Step.CLAIM, lambda _context: Plan())
     assert carry_out(bed) == []
     assert derive((), bed.journal()) is Status.FAILED
+
+
+def test_only_what_was_asked_for_is_taken_back_and_the_book_stays_open(bed: Bed) -> None:
+    bed.guest()
+    bed.keep_record("source")
+    bed.carry_out(Step.HAND_OVER, hand_over.plan)
+    bed.note(Step.COPY, "copy", {"kind": "remove", "path": str(staging(bed))})
+    staging(bed).mkdir()
+    assert bed.carry_out(Step.UNDO, undo.plan, only=["copy"])["undone"] == ["copy"]
+    assert (staging(bed).exists(), parked(bed).exists(), bed.domain().is_off()) == (False, True, True)
+    assert derive(bed.journal(), ()) is Status.ERROR
+    assert carry_out(bed) == ["fence", "stop", "autostart_off"]
+    assert derive(bed.journal(), ()) is Status.FAILED
+
+
+def test_a_guest_that_went_off_without_us_is_started(bed: Bed) -> None:
+    """Its host lost power after its autostart was off, before the line of its stop was written."""
+    bed.guest(running=False, autostart=False)
+    bed.keep_record("source")
+    bed.note(Step.HAND_OVER, "autostart_off", {"kind": "autostart", "uuid": UUID, "value": True})
+    made = bed.carry_out(Step.UNDO, undo.plan)
+    assert made["effects"] == ["autostart_off", "start", "close"]
+    assert (bed.domain().state(), bed.domain().autostart()) == ("running", True)
 
 
 def test_planning_changes_nothing(bed: Bed) -> None:

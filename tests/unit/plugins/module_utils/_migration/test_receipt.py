@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import CLOSE, Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.receipt import Outage, Receipt, build
@@ -182,7 +182,7 @@ def failed_move(*undo: Entry) -> tuple[Any, Any]:
     )
 
 
-UNDO = step(Step.UNDO, 110.0, 111.0)
+UNDO = tuple(replace(one, effect=CLOSE) if one.effect else one for one in step(Step.UNDO, 110.0, 111.0))
 
 
 def test_a_move_that_failed_and_was_undone() -> None:

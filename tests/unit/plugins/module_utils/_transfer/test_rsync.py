@@ -8,11 +8,13 @@ import os
 import shutil
 import stat
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._command import Completed, run
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, MobilityError, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.rsync import (
     Copy,
@@ -155,6 +157,10 @@ def there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "there"
 
 
+def child(argv: Sequence[str]) -> Completed:
+    return run(argv, timeout_s=60)
+
+
 def a_copy(there: Path, **values: object) -> Copy:
     source = there.parent / "web1_resize"
     source.mkdir(exist_ok=True)
@@ -169,30 +175,30 @@ def a_copy(there: Path, **values: object) -> Copy:
 @pytest.mark.parametrize("compress", [True, False])
 def test_a_sparse_image_arrives_sparse_and_the_same(there: Path, compress: bool) -> None:
     copy = a_copy(there, compress=compress)
-    done = carry_out(copy, 60, time.monotonic)
+    done = carry_out(copy, child, time.monotonic)
     assert (there / "disk").read_bytes() == Path(copy.sources[0], "disk").read_bytes()
     assert (there / "disk").stat().st_blocks * 512 < 2 * 2**20
     assert done.seconds > 0
     assert done.bytes_sent >= 300_000
     assert (done.bytes_sent < 2**20) is compress
-    verify(copy, 60)
+    verify(copy, child)
 
 
 def test_a_copy_that_was_interrupted_goes_on(there: Path) -> None:
     copy = a_copy(there)
-    whole = carry_out(copy, 60, time.monotonic).bytes_sent
+    whole = carry_out(copy, child, time.monotonic).bytes_sent
     with (there / "disk").open("r+b") as disk:
         disk.write(b"x")
     os.utime(there / "disk", (1, 1))
-    again = carry_out(replace(copy, resume=True), 60, time.monotonic).bytes_sent
+    again = carry_out(replace(copy, resume=True), child, time.monotonic).bytes_sent
     assert 0 < again < whole / 10
-    verify(copy, 60)
+    verify(copy, child)
 
 
 @pytest.mark.parametrize("how", ["changed", "missing"])
 def test_a_copy_that_differs_is_named(there: Path, how: str) -> None:
     copy = a_copy(there)
-    carry_out(copy, 60, time.monotonic)
+    carry_out(copy, child, time.monotonic)
     if how == "missing":
         (there / "disk").unlink()
     else:
@@ -201,7 +207,7 @@ def test_a_copy_that_differs_is_named(there: Path, how: str) -> None:
             disk.write(b"x")
     before = sorted(one.name for one in there.iterdir())
     with pytest.raises(MobilityError, match="differ there: disk") as error:
-        verify(copy, 60)
+        verify(copy, child)
     assert (error.value.code, error.value.subject) == ("COPY_DIFFERS", "c2.example.com")
     assert sorted(one.name for one in there.iterdir()) == before
 
@@ -214,7 +220,7 @@ def failing_ssh(there: Path, words: str) -> None:
 def test_a_failure_is_explained_with_a_command_to_try(there: Path) -> None:
     failing_ssh(there, "Host key verification failed.")
     with pytest.raises(CommandFailed, match="Host key verification failed") as error:
-        carry_out(a_copy(there), 60, time.monotonic)
+        carry_out(a_copy(there), child, time.monotonic)
     assert (error.value.code, error.value.subject) == ("COPY_FAILED", "c2.example.com")
     assert "kvmops@c2.example.com true" in error.value.remedy
     assert "StrictHostKeyChecking=yes" in error.value.remedy
@@ -224,7 +230,7 @@ def test_a_failure_is_explained_with_a_command_to_try(there: Path) -> None:
 def test_a_destination_that_is_full(there: Path) -> None:
     failing_ssh(there, "rsync: write failed: No space left on device (28)")
     with pytest.raises(CommandFailed) as error:
-        carry_out(a_copy(there), 60, time.monotonic)
+        carry_out(a_copy(there), child, time.monotonic)
     assert (error.value.code, error.value.subject) == ("DEST_DISK_FULL", "c2.example.com")
     assert str(there) in error.value.message
 
@@ -232,7 +238,7 @@ def test_a_destination_that_is_full(there: Path) -> None:
 def test_without_rsync(there: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(there))
     with pytest.raises(CommandFailed) as error:
-        carry_out(a_copy(there), 60, time.monotonic)
+        carry_out(a_copy(there), child, time.monotonic)
     assert (error.value.code, error.value.subject) == ("COMMAND_MISSING", "rsync")
 
 
@@ -240,6 +246,6 @@ def test_modes_of_the_source_are_not_carried_over(there: Path) -> None:
     """The receiver is an unprivileged user; owner and mode come from the record."""
     copy = a_copy(there)
     Path(copy.sources[0], "disk").chmod(0o4755)
-    carry_out(copy, 60, time.monotonic)
+    carry_out(copy, child, time.monotonic)
     assert not stat.S_IMODE((there / "disk").stat().st_mode) & stat.S_ISUID
     shutil.rmtree(there)
