@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
+import os
 import subprocess
 import sys
 import time
@@ -17,6 +19,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.kvmops.mobility.plugins.module_utils import _module
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
@@ -236,3 +239,20 @@ with patch_module_args({{}}):
     found = json.loads(done.stdout)
     assert (done.returncode, found["code"]) == (1, "LIBVIRT_PYTHON_MISSING")
     assert "libvirt-python" in found["msg"]
+
+
+def test_a_step_waits_for_the_one_that_is_at_work(call: Call, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_module, "_OTHERS_S", 0.1)
+    deeds = Deeds()
+    home = os.open(store.make(store.migration("id-1")), os.O_RDONLY)
+    fcntl.flock(home, fcntl.LOCK_EX)
+    found = call(STEP, lambda _context: Plan((deeds.effect("one"),)), migration="id-1")
+    assert (found["failed"], found["code"], found["subject"], deeds.done) == (True, "BUSY", "id-1", [])
+    os.close(home)
+    assert "failed" not in call(STEP, lambda _context: Plan((deeds.effect("one"),)), migration="id-1")
+    assert deeds.done == ["one"]
+
+
+def test_where_nothing_ever_happened_nothing_is_written(call: Call, store: Store) -> None:
+    call(STEP, lambda _context: Plan(untouched=True), migration="id-1")
+    assert lines(store) == []

@@ -4,20 +4,23 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import hand_over
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import lock
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import HypervisorFacts
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import CLOSE, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import CLOSE, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._survey import hypervisor as hypervisors
 from ansible_collections.kvmops.mobility.plugins.module_utils._survey import migration as migrations
 from ansible_collections.kvmops.mobility.plugins.module_utils._survey.hypervisor import claims, survey
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit.process import Identity, myself
 from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed, whole
 from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
 
@@ -158,3 +161,25 @@ def test_closed_ones_are_left_out_when_only_open_ones_are_wanted(bed: Bed) -> No
     bed.carry_out(Step.DISCARD, lambda _context: Plan(), Phase.CONFIRM)
     assert known(bed.store, bed, open_only=True) == []
     assert len(known(bed.store, bed)) == 1
+
+
+@pytest.mark.parametrize(("process", "working"), [(myself(), True), (replace(myself(), started=1), False)])
+def test_whether_a_step_is_at_work(bed: Bed, process: Identity, working: bool) -> None:
+    bed.keep_record("source")
+    book = journal.Journal(bed.store, ID, Phase.MOVE, Step.HAND_OVER, bed.clock)
+    book.write(Event.BEGIN, result={"effects": [], "process": process.as_result()})
+    bed.clock.sleep(7)
+    (one,) = known(bed.store, bed, migrations=[ID])
+    assert (one["working"], one["copying"], one["idle_s"]) == (working, False, 7.0)
+    book.write(Event.END)
+    (one,) = known(bed.store, bed, migrations=[ID])
+    assert (one["working"], one["idle_s"]) == (False, 0.0)
+
+
+@pytest.mark.parametrize(("phase", "copying"), [("ABSENT", False), ("RUNNING", True), ("ENDED", True)])
+def test_whether_a_copy_outlived_its_step(bed: Bed, monkeypatch: pytest.MonkeyPatch, phase: str, copying: bool) -> None:
+    monkeypatch.setattr(transient, "phase", lambda _name: transient.Phase[phase])
+    bed.keep_record("source")
+    journal.Journal(bed.store, ID, Phase.MOVE, Step.COPY, bed.clock).write(Event.BEGIN)
+    (one,) = known(bed.store, bed, migrations=[ID])
+    assert one["copying"] is copying
