@@ -17,8 +17,11 @@ from kvmfaults.stage import GUEST, Stage
 from kvmlab import lab
 from kvmlab.run import wait_for
 from kvmlab.verify import verify
+from kvmlab.virsh import wait_for_agent
 
 _END_S = 300
+_AGENT_S = 120
+"""A guest booting on a busy machine that emulates it."""
 _RESIZE = {"vm": GUEST, "dest": "c2", "vcpus": 2}
 
 
@@ -93,6 +96,7 @@ def test_the_fence_holds_on_the_source_and_the_guest_comes_back_on_the_destinati
     site.stage.boot("c2")
     wait_for("the guest on c2", lambda: site.stage.states().get("c2") == "running", timeout_s=60)
     assert site.stage.states() == {"c1": "shut off", "c2": "running"}
+    wait_for_agent(site.stage.hosts["c2"], GUEST, _AGENT_S)
     assert verify(GUEST, lab.all_hosts()).problems == []
 
 

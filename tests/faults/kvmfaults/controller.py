@@ -51,7 +51,7 @@ class Controller:
         program = shutil.which("ansible-playbook")
         if program is None:
             raise LabError("ansible-playbook is not on PATH: run this through tools/faults")
-        inventory = str(REPOSITORY / "tests/lab/inventory.yml")
+        inventory = str(REPOSITORY / "tests/lab/instance.yml")
         with log.open("ab") as output:
             self._process = subprocess.Popen(
                 [program, "-i", inventory, f"kvmops.mobility.{playbook}", "-e", json.dumps(dict(variables))],

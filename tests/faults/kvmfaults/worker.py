@@ -25,7 +25,7 @@ from .stage import GUEST, Stage
 
 OTHER = {"c1": "c2", "c2": "c1"}
 PLAYBOOKS = {"move": "resize", "confirm": "confirm", "revert": "revert"}
-_LAND_S = 120
+_LAND_S = 240
 _END_S = 300
 _RECOVER_TRIES = 5
 _POLL_S = 0.02
