@@ -32,17 +32,17 @@ Task = Mapping[str, Any]
 Results = Mapping[str, Mapping[str, Any]]
 
 
-def call(name: str, module: str, /, **arguments: Any) -> Task:
+def call(label: str, module: str, /, **arguments: Any) -> Task:
     """A task that goes on when it fails: the tests judge."""
-    return {"name": name, f"kvmops.mobility.{module}": arguments, "ignore_errors": True}
+    return {"name": label, f"kvmops.mobility.{module}": arguments, "ignore_errors": True}
 
 
-def thrice(name: str, module: str, /, **arguments: Any) -> list[Task]:
+def thrice(label: str, module: str, /, **arguments: Any) -> list[Task]:
     """In check mode, for real, and again."""
     return [
-        {**call(f"{name}, checked", module, **arguments), "check_mode": True, "diff": True},
-        {**call(name, module, **arguments), "diff": True},
-        call(f"{name}, again", module, **arguments),
+        {**call(f"{label}, checked", module, **arguments), "check_mode": True, "diff": True},
+        {**call(label, module, **arguments), "diff": True},
+        call(f"{label}, again", module, **arguments),
     ]
 
 

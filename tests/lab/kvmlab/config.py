@@ -95,3 +95,15 @@ def host_spec(name: str) -> HostSpec:
             return spec
     known = ", ".join(spec.name for spec in HOSTS)
     raise LabError(f"no host {name!r} in the lab; there are {known}")
+
+
+EMULATOR_WRAPPER = """\
+#!/bin/bash
+# libvirt asks for "-accel tcg"; the emulator gets one thread for all its vCPUs.
+arguments=()
+for argument; do
+    [[ $argument == tcg ]] && argument=tcg,thread=single
+    arguments+=("$argument")
+done
+exec /usr/bin/qemu-system-x86_64.real "${arguments[@]}"
+"""
