@@ -273,15 +273,15 @@ class TestCopy:
         seen: dict[str, Mapping[str, Any]] = {}
         worker = threading.Thread(target=lambda: seen.update(run_tasks(tmp_path, [slow])))
         worker.start()
-        lab.wait_for(f"24 MiB in {COPY}/full", lambda: _allocated(f"{COPY}/full") > 24 * MIB, timeout_s=60)
+        lab.wait_for(f"24 MiB in {COPY}/full", lambda: _written(f"{COPY}/full") > 24 * MIB, timeout_s=60)
         assert lab.remote("c1", "end_copy", COPY) != []
         worker.join(timeout=60)
         assert seen["slow"]["code"] == "COPY_FAILED"
         resumed = run_tasks(tmp_path, [call("resume", "disk_copy", **_copy("full", resume=True))])["resume"]
         assert resumed.get("msg", "") == ""
-        assert 0 < resumed["bytes_sent"] < 42 * MIB
+        assert 0 < resumed["bytes_sent"] < 44 * MIB
 
 
-def _allocated(path: str) -> int:
-    """Bytes on c2, 0 when there is no such file."""
-    return int(lab.shell("c2", f"stat -c %b {path} 2>/dev/null || echo 0")) * 512
+def _written(path: str) -> int:
+    """How far the copy on c2 has come, bytes; 0 when there is no such file. XFS allocates ahead of what is written."""
+    return int(lab.shell("c2", f"stat -c %s {path} 2>/dev/null || echo 0"))

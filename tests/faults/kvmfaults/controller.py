@@ -118,7 +118,7 @@ class Controller:
         """Leave nothing of it but its log."""
         self.cut_ssh()
         try:
-            wait_for("the controller's files", lambda: self._removed(), timeout_s=5, interval_s=0.1)
+            wait_for("the controller's files", self._removed, timeout_s=5, interval_s=0.1)
         except LabError:
             shutil.rmtree(self._home, ignore_errors=True)
 
