@@ -28,6 +28,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.recover
     Side,
     decide,
 )
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.request import parse_flag
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED
 from ansible_collections.kvmops.mobility.plugins.plugin_utils import _site
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import ControllerAction
@@ -89,7 +90,7 @@ def _case(known: Known, arguments: Mapping[str, Any], variables: Mapping[str, An
         source=_side(migration.source, known, variables),
         destination=_side(migration.destination, known, variables),
         prefer=Prefer(prefer) if prefer else None,
-        takeover=bool(arguments.get("takeover")),
+        takeover=parse_flag("takeover", arguments.get("takeover") or False),
         quiet_s=60.0 if arguments.get("quiet_s") in (None, "") else float(arguments["quiet_s"]),
     )
 

@@ -81,7 +81,7 @@ def busy(uuid: str, holder: Lock | None) -> Refused:
         "BUSY",
         uuid,
         f"the guest is being worked on by {who}.",
-        "Wait until it has ended, or look at it with kvmops.mobility.status.",
+        "Wait until it has ended; if its run died, kvmops.mobility.recover finds out and carries on or goes back.",
         holder=asdict(holder) if holder else None,
     )
 

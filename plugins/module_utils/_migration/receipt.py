@@ -167,7 +167,7 @@ def _kept(migration: Migration, status: Status) -> tuple[str, ...]:
 def _next(migration: Migration, status: Status) -> tuple[str, ...]:
     if status is Status.FINISHED:
         return commands(migration)
-    return ("ansible-playbook kvmops.mobility.status",) if status is Status.ERROR else ()
+    return ("ansible-playbook kvmops.mobility.recover",) if status is Status.ERROR else ()
 
 
 def _steps(

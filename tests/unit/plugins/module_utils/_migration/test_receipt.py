@@ -200,7 +200,7 @@ def test_an_undo_that_failed() -> None:
     found = build(a_migration(), Phase.MOVE, *failed_move(*failed), error="x")
     assert found.status is Status.ERROR
     assert "nothing was removed" in found.kept[0]
-    assert found.next_commands == ("ansible-playbook kvmops.mobility.status",)
+    assert found.next_commands == ("ansible-playbook kvmops.mobility.recover",)
     assert [one.did for one in found.steps if one.step == "undo"] == ["failed: LIBVIRT_FAILED"] * 2
 
 
