@@ -28,6 +28,10 @@ FORGE = (
     f"sed 's/^/c2,198.51.100.12 /' {OTHER}.pub >> {PINS}; rm {OTHER} {OTHER}.pub"
 )
 """Takes c2's keys out of what c1 knows and puts in one that c2 does not have."""
+SHELF = tuple(
+    f"{host}: path /var/lib/kvmops/{name}\n" for host in lab.HOSTS for name in ("claims.lock", "locks", "migrations")
+)
+"""What a host keeps from its first migration on, so that only the first one ever makes it."""
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +93,7 @@ def test_then_all_is_undone(guests: Mapping[str, View], another_host: Stage) -> 
     assert snapshot.of_guest(another_host.after, "c2", WARY) == []
     changed = snapshot.difference(another_host.before, another_host.after)
     mine = f"/migrations/{another_host.run.receipt(WARY)['migration']['id']}"
-    assert [one for one in changed if mine not in one] == []
+    assert [one for one in changed if mine not in one and not one.startswith(SHELF)] == []
 
 
 def test_the_last_line_says_so_also_when_it_was_the_only_guest(another_host: Stage) -> None:
