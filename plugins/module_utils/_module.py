@@ -28,7 +28,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Mob
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connection import connect
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import LIBVIRT_IMP_ERR
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Journal, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal_file import Journal
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import STATE_DIRECTORY, Store
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit.process import myself

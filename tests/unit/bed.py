@@ -23,10 +23,10 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal
     CLOSE,
     Entry,
     Event,
-    Journal,
     Phase,
     Step,
 )
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal_file import Journal
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
     Capacity,
     DiskPlan,

@@ -13,13 +13,11 @@ from __future__ import annotations
 
 import enum
 import json
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store, sync_directory, write_all
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
 
 
 class Event(enum.Enum):
@@ -101,48 +99,6 @@ def read(store: Store, migration_id: str) -> tuple[Entry, ...]:
         return parse((store.migration(migration_id) / "journal.jsonl").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return ()
-
-
-class Journal:
-    """Appends to one journal file; every line is on disk when the call returns."""
-
-    def __init__(self, store: Store, migration_id: str, phase: Phase, step: Step, clock: Callable[[], float]) -> None:
-        self._path: Path = store.migration(migration_id) / "journal.jsonl"
-        self._store = store
-        self._phase = phase
-        self._step = step
-        self._clock = clock
-
-    def write(
-        self,
-        event: Event,
-        effect: str = "",
-        undo: Mapping[str, Any] | None = None,
-        result: Mapping[str, Any] | None = None,
-    ) -> Entry:
-        """Append one line and wait until the disk has it. Raises OSError when it cannot be kept."""
-        entry = Entry(self._clock(), self._phase, self._step, event, effect, undo, result or {})
-        self._store.make(self._path.parent)
-        fresh = not self._path.exists()
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            _drop_torn_line(descriptor)
-            write_all(descriptor, json.dumps(entry.as_result(), sort_keys=True).encode() + b"\n")
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if fresh:
-            sync_directory(self._path.parent)
-        return entry
-
-
-def _drop_torn_line(descriptor: int) -> None:
-    """Without this, the next line would be glued to what a power loss left and both would be lost."""
-    size = os.fstat(descriptor).st_size
-    if size == 0 or os.pread(descriptor, 1, size - 1) == b"\n":
-        return
-    whole = os.pread(descriptor, size, 0)
-    os.ftruncate(descriptor, whole.rfind(b"\n") + 1)
 
 
 def pending_undo(entries: Sequence[Entry], phase: Phase) -> tuple[Entry, ...]:

@@ -32,7 +32,7 @@ class Sabotage:
 SABOTAGES = (
     Sabotage(
         "the journal's fsync",
-        f"{_LIBRARY}/_migration/journal.py",
+        f"{_LIBRARY}/_migration/journal_file.py",
         "            os.fsync(descriptor)\n",
         "",
         "resize/hand_over.stop:end@source/source-power-loss",

@@ -15,16 +15,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.kvmops.mobility.plugins.module_utils import _command
+from ansible_collections.kvmops.mobility.plugins.module_utils._command import Completed
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import (
     Entry,
     Event,
-    Journal,
     Phase,
     Step,
     parse,
     pending_undo,
     read,
 )
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal_file import RESERVED, Journal
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
 from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Clock, line
 
@@ -134,7 +136,8 @@ def test_only_root_reads_it(store: Store) -> None:
 
 FILL = """
 import resource, sys
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Journal, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal_file import Journal
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
 journal = Journal(Store(sys.argv[1]), sys.argv[2], Phase.MOVE, Step.CLAIM, lambda: 5.0)
 journal.write(Event.BEGIN)
@@ -154,6 +157,34 @@ def test_a_line_that_does_not_fit_on_the_disk_is_an_error(store: Store) -> None:
     assert "written" not in done.stdout
     assert [(one.event, one.effect) for one in read(store, ID)] == [(Event.BEGIN, "")]
     assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] == resource.RLIM_INFINITY
+
+
+def test_a_disk_that_fills_up_later_has_blocks_for_it_already(store: Store) -> None:
+    writer(store).write(Event.BEGIN)
+    before = path(store).stat()
+    assert before.st_size < 4096
+    assert before.st_blocks * 512 >= RESERVED
+    for _number in range(100):
+        writer(store).write(Event.END, result={"words": "x" * 300})
+    assert path(store).stat().st_blocks == before.st_blocks
+
+
+def test_without_room_for_it_nothing_begins(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = Completed((), 1, "", "fallocate: fallocate failed: No space left on device\n")
+    monkeypatch.setattr(_command, "run", lambda argv, timeout_s, accept: said)
+    for _try in range(2):
+        with pytest.raises(OSError, match="No space left on device"):
+            writer(store).write(Event.BEGIN)
+    assert read(store, ID) == ()
+
+
+def test_a_file_system_that_cannot_promise_blocks_is_left_without(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = Completed((), 1, "", "fallocate: fallocate failed: Operation not supported\n")
+    monkeypatch.setattr(_command, "run", lambda argv, timeout_s, accept: said)
+    begun = writer(store).write(Event.BEGIN)
+    assert read(store, ID) == (begun,)
 
 
 # --- what has to be undone ---------------------------------------------------------------------------------------

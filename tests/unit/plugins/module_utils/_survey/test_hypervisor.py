@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import hand_over
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import lock
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import HypervisorFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import CLOSE, Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal_file import Journal
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._survey import hypervisor as hypervisors
@@ -166,7 +167,7 @@ def test_closed_ones_are_left_out_when_only_open_ones_are_wanted(bed: Bed) -> No
 @pytest.mark.parametrize(("process", "working"), [(myself(), True), (replace(myself(), started=1), False)])
 def test_whether_a_step_is_at_work(bed: Bed, process: Identity, working: bool) -> None:
     bed.keep_record("source")
-    book = journal.Journal(bed.store, ID, Phase.MOVE, Step.HAND_OVER, bed.clock)
+    book = Journal(bed.store, ID, Phase.MOVE, Step.HAND_OVER, bed.clock)
     book.write(Event.BEGIN, result={"effects": [], "process": process.as_result()})
     bed.clock.sleep(7)
     (one,) = known(bed.store, bed, migrations=[ID])
@@ -180,6 +181,6 @@ def test_whether_a_step_is_at_work(bed: Bed, process: Identity, working: bool) -
 def test_whether_a_copy_outlived_its_step(bed: Bed, monkeypatch: pytest.MonkeyPatch, phase: str, copying: bool) -> None:
     monkeypatch.setattr(transient, "phase", lambda _name: transient.Phase[phase])
     bed.keep_record("source")
-    journal.Journal(bed.store, ID, Phase.MOVE, Step.COPY, bed.clock).write(Event.BEGIN)
+    Journal(bed.store, ID, Phase.MOVE, Step.COPY, bed.clock).write(Event.BEGIN)
     (one,) = known(bed.store, bed, migrations=[ID])
     assert one["copying"] is copying
