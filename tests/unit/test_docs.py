@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import CODES
+from ansible_collections.kvmops.mobility.tests.faults.kvmfaults import results
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(one.name for one in (ROOT / "roles").iterdir() if one.is_dir())
@@ -116,3 +117,13 @@ def test_role_reads_no_input_it_does_not_specify(role: str) -> None:
     made = set(re.findall(rf"(?:register: |^\s+)({role}_\w+)(?::|$)", tasks, re.MULTILINE))
     read = set(re.findall(rf"(?<![\w.'])((?:kvmops|{role})_\w+)", tasks)) - made
     assert read <= set(options)
+
+
+def test_the_figure_of_the_fault_bench_is_that_of_the_kept_results() -> None:
+    assert results.in_readme() == results.figure(), "run tools/faults --readme"
+
+
+def test_every_kept_case_held() -> None:
+    counted = results.kept_summary()
+    assert counted["cases"] >= 120
+    assert counted["held"] == counted["cases"]

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import cases
+from . import cases, results
 from .cases import Case
 from .controller import REPOSITORY, checkout
 from .run import Options, run
@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--minutes", type=float, default=float("inf"), metavar="M", help="begin no case after so long")
     add("--list", action="store_true", help="print the names of the cases and end")
     add("--keep", metavar="NAME", help="keep the results as tests/faults/results/NAME.json")
+    add("--readme", action="store_true", help="write the figure of the kept results into the README")
     add("--collections", type=Path, default=REPOSITORY / ".tree", help=argparse.SUPPRESS)
     add("--selftest", action="store_true", help="see that the bench turns red when the collection is broken on purpose")
     add("--worker", action="store_true", help=argparse.SUPPRESS)
@@ -76,6 +77,9 @@ def main() -> int:
     arguments = _parser().parse_args()
     if arguments.worker:
         return _work(arguments)
+    if arguments.readme:
+        results.write_readme()
+        return 0
     if arguments.selftest:
         return selftest(arguments.first)
     chosen = _chosen(arguments)

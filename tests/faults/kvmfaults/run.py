@@ -17,11 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import results
 from .cases import Case
-from .controller import REPOSITORY
-
-RESULTS = REPOSITORY / "tests/faults/results"
-_KINDS = ("lost", "twice", "leaked")
 
 
 class Queue:
@@ -109,7 +106,7 @@ def _show(number: int, result: dict[str, Any]) -> None:
         f"{number:4} {word:6} {result.get('seconds', 0):6.1f} s  {result['case']}  {result.get('status', '')}",
         flush=True,
     )
-    for kind in _KINDS:
+    for kind in results.KINDS:
         for problem in result.get(kind, ()):
             print(f"            {kind}: {problem}", flush=True)
     if not result["held"]:
@@ -122,7 +119,7 @@ class Book:
     def __init__(self, name: str | None) -> None:
         self._name = name
         self._began = time.monotonic()
-        self._commit = _commit()
+        self._commit = results.commit()
         self._lock = threading.Lock()
         self.results: list[dict[str, Any]] = []
 
@@ -137,28 +134,7 @@ class Book:
             self.results.append(result)
             _show(len(self.results), result)
             if self._name is not None:
-                self._keep(self._name)
-
-    def summary(self) -> dict[str, int]:
-        """How many of each."""
-        counted = {kind: sum(1 for one in self.results if one.get(kind) and one["landed"]) for kind in _KINDS}
-        held = sum(1 for one in self.results if one["held"])
-        missed = sum(1 for one in self.results if not one["landed"])
-        return {"cases": len(self.results), "held": held, **counted, "missed": missed}
-
-    def _keep(self, name: str) -> None:
-        RESULTS.mkdir(exist_ok=True)
-        wanted = ("case", "landed", "held", "status", "seconds")
-        kept = [{key: one[key] for key in wanted if key in one} for one in self.results]
-        lines = [json.dumps(one, sort_keys=True) for one in sorted(kept, key=lambda one: str(one["case"]))]
-        head = {
-            "commit": self._commit,
-            "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "seconds": round(self.seconds),
-            "summary": self.summary(),
-        }
-        text = json.dumps(head, sort_keys=True)[:-1] + ', "results": [\n' + ",\n".join(lines) + "\n]}\n"
-        (RESULTS / f"{name}.json").write_text(text)
+                results.keep(self._name, self._commit, self.seconds, self.results)
 
 
 @dataclass(frozen=True)
@@ -187,24 +163,7 @@ def run(cases: Sequence[Case], options: Options) -> Book:
         one.start()
     for one in labs:
         one.join()
-    summary = book.summary()
+    summary = results.summary(book.results)
     print(f"{book.seconds:.0f} s; {len(cases) - summary['cases']} of {len(cases)} cases were not begun")
-    print(line(summary))
+    print(results.line(summary))
     return book
-
-
-def line(summary: dict[str, int]) -> str:
-    """The last line."""
-    words = " ".join(f"{summary[kind]} {kind}," for kind in ("held", *_KINDS))
-    return f"{summary['cases']} cases, {words} {summary['missed']} missed"
-
-
-def _commit() -> str:
-    done = subprocess.run(
-        ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=12", "--match="],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=30,
-    )
-    return done.stdout.strip()

@@ -32,7 +32,8 @@ _POLL_S = 0.02
 _COPY_MBIT = 40
 """16 MiB take about four seconds then: enough to be in the middle of them."""
 _STOP = {"timeout_s": 20, "retry_interval_s": 5, "on_timeout": "abort"}
-_POWER = (Fault.DEST_POWER, Fault.SOURCE_POWER)
+_ALONE = (Fault.DISK_FULL, Fault.REFUSED)
+"""The controller lives and both hosts answer: it brings the guest back itself, before anybody mends anything."""
 
 
 class Missed(Exception):
@@ -259,6 +260,8 @@ class Worker:
                 raise LabError("with the destination dead and prefer=source the guest did not run")
         elif case.fault is Fault.LINK:
             self._play("recover", log)
+        elif case.fault in _ALONE and len(self._observer.processes(self._stage.uuid)) != 1:
+            raise LabError("the run itself did not bring the guest back, with the trouble still there")
         self._stage.repair()
         self._stage.settle()
 

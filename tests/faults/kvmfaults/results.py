@@ -1,0 +1,96 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What came of the cases: counted, kept with the commit they belong to, and told in the README."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+RESULTS = REPOSITORY / "tests/faults/results"
+README = REPOSITORY / "README.md"
+KINDS = ("lost", "twice", "leaked")
+_BEGIN, _END = "<!-- faults: written by tools/faults --readme -->", "<!-- /faults -->"
+
+Result = Mapping[str, Any]
+"""One case: its name, landed, held, what was lost, twice and leaked (lists of sentences), status, seconds."""
+
+
+def summary(results: Iterable[Result]) -> dict[str, int]:
+    """How many of each; a problem of a case that did not land counts as missed alone."""
+    every = list(results)
+    counted = {kind: sum(1 for one in every if one.get(kind) and one["landed"]) for kind in KINDS}
+    held = sum(1 for one in every if one["held"])
+    missed = sum(1 for one in every if not one["landed"])
+    return {"cases": len(every), "held": held, **counted, "missed": missed}
+
+
+def line(counted: Mapping[str, int]) -> str:
+    """The last line of a run."""
+    words = " ".join(f"{counted[kind]} {kind}," for kind in ("held", *KINDS))
+    return f"{counted['cases']} cases, {words} {counted['missed']} missed"
+
+
+def commit() -> str:
+    """The checkout's commit, with -dirty when a file differs from it."""
+    done = subprocess.run(
+        ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=12", "--match="],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=30,
+    )
+    return done.stdout.strip()
+
+
+def keep(name: str, of_commit: str, seconds: float, results: Sequence[Result]) -> None:
+    """Write RESULTS/name.json, a case a line."""
+    RESULTS.mkdir(exist_ok=True)
+    wanted = ("case", "landed", "held", *KINDS, "status", "seconds")
+    kept = [{key: one[key] for key in wanted if one.get(key) not in (None, [])} for one in results]
+    lines = [json.dumps(one, sort_keys=True) for one in sorted(kept, key=lambda one: str(one["case"]))]
+    head = {
+        "commit": of_commit,
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "seconds": round(seconds),
+        "summary": summary(results),
+    }
+    text = json.dumps(head, sort_keys=True)[:-1] + ', "results": [\n' + ",\n".join(lines) + "\n]}\n"
+    (RESULTS / f"{name}.json").write_text(text)
+
+
+def _shards() -> list[dict[str, Any]]:
+    return [json.loads(one.read_text()) for one in sorted(RESULTS.glob("*.json"))]
+
+
+def kept_summary() -> dict[str, int]:
+    """How many of each, in all that is kept."""
+    return summary(one for shard in _shards() for one in shard["results"])
+
+
+def figure() -> str:
+    """The README's sentence, from all that is kept. Raises ValueError when nothing is, or it is of several commits."""
+    shards = _shards()
+    commits = sorted({one["commit"] for one in shards})
+    if len(commits) != 1 or commits[0].endswith("-dirty"):
+        raise ValueError(f"results have to be of one commit, these are of: {', '.join(commits) or 'none'}")
+    distinct = len({one["case"] for shard in shards for one in shard["results"] if one["landed"]})
+    return f"Last kept run: {line(kept_summary())}; {distinct} distinct faults landed, at commit `{commits[0]}`."
+
+
+def in_readme() -> str:
+    """What the README has now."""
+    return README.read_text(encoding="utf-8").split(_BEGIN)[1].split(_END)[0].strip()
+
+
+def write_readme() -> None:
+    """Put the sentence into the README."""
+    before, _begin, rest = README.read_text(encoding="utf-8").partition(_BEGIN)
+    after = rest.partition(_END)[2]
+    README.write_text(f"{before}{_BEGIN}\n{figure()}\n{_END}{after}", encoding="utf-8")
