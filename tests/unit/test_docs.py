@@ -16,7 +16,6 @@ import pytest
 import yaml
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import CODES
-from ansible_collections.kvmops.mobility.tests.faults.kvmfaults import results
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(one.name for one in (ROOT / "roles").iterdir() if one.is_dir())
@@ -25,6 +24,7 @@ PAGES = sorted(
     key=str,
 )
 PLAYBOOKS = sorted(one.stem for one in ROOT.glob("playbooks/*.yml"))
+RESULTS = "tests/faults/kvmfaults/results.py"
 MODULES = sorted(one.stem for one in ROOT.glob("plugins/modules/*.py"))
 
 
@@ -46,11 +46,11 @@ def variables_read() -> set[str]:
     return read | {name for role in ROLES for name in read_yaml(ROOT / "roles" / role / "defaults/main.yml")}
 
 
-def generator() -> ModuleType:
-    """tools/docs_codes.py, which is no package."""
-    spec = importlib.util.spec_from_file_location("docs_codes", ROOT / "tools/docs_codes.py")
+def load(path: str) -> ModuleType:
+    """A file that is no part of a package that is on the path."""
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
     if spec is None or spec.loader is None:
-        pytest.fail("tools/docs_codes.py cannot be loaded")
+        pytest.fail(f"{path} cannot be loaded")
     module = importlib.util.module_from_spec(spec)
     # A dataclass looks its module up by name.
     with pytest.MonkeyPatch.context() as patch:
@@ -60,12 +60,12 @@ def generator() -> ModuleType:
 
 
 def test_page_of_codes_is_what_the_generator_makes() -> None:
-    codes = generator()
+    codes = load("tools/docs_codes.py")
     assert codes.PAGE.read_text(encoding="utf-8") == codes.page(), "run tools/docs-codes"
 
 
 def test_page_of_codes_has_every_code_once() -> None:
-    listed = [doc.code for group in generator().groups() for doc in group.docs]
+    listed = [doc.code for group in load("tools/docs_codes.py").groups() for doc in group.docs]
     assert sorted(listed) == sorted(CODES)
 
 
@@ -120,10 +120,11 @@ def test_role_reads_no_input_it_does_not_specify(role: str) -> None:
 
 
 def test_the_figure_of_the_fault_bench_is_that_of_the_kept_results() -> None:
+    results = load(RESULTS)
     assert results.in_readme() == results.figure(), "run tools/faults --readme"
 
 
 def test_every_kept_case_held() -> None:
-    counted = results.kept_summary()
+    counted = load(RESULTS).kept_summary()
     assert counted["cases"] >= 120
     assert counted["held"] == counted["cases"]

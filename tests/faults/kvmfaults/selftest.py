@@ -9,7 +9,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cases import named
+from .cases import parse
 from .controller import checkout
 from .run import Options, run
 
@@ -51,7 +51,7 @@ SABOTAGES = (
         f"{_LIBRARY}/_flow/undo.py",
         '    domain = context.hypervisor.find(how["uuid"])\n    if domain is None:\n        return\n',
         "    return\n",
-        "resize/take_over.define:end@destination/controller-kill",
+        "resize/take_over.define:end@destination/module-kill",
         "leaked",
     ),
 )
@@ -70,7 +70,7 @@ def _found_out(sabotage: Sabotage, first: int) -> bool:
     print(f"without {sabotage.what}:", flush=True)
     with tempfile.TemporaryDirectory(prefix="kvmfaults-") as scratch:
         tree = _copy(Path(scratch), sabotage)
-        book = run(named([sabotage.case]), Options(1, first, tree, float("inf"), None))
+        book = run([parse(sabotage.case)], Options(1, first, tree, float("inf"), None))
     return any(one["landed"] and one.get(sabotage.finds) for one in book.results)
 
 
