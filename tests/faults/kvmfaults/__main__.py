@@ -34,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--minutes", type=float, default=float("inf"), metavar="M", help="begin no case after so long")
     add("--list", action="store_true", help="print the names of the cases and end")
     add("--keep", metavar="NAME", help="keep the results as tests/faults/results/NAME.json")
+    add("--rest", action="store_true", help="leave out what is kept already of the code as it is")
     add("--readme", action="store_true", help="write the figure of the kept results into the README")
     add("--collections", type=Path, default=REPOSITORY / ".tree", help=argparse.SUPPRESS)
     add("--selftest", action="store_true", help="see that the bench turns red when the collection is broken on purpose")
@@ -50,7 +51,8 @@ def _chosen(arguments: argparse.Namespace) -> list[Case]:
     part, _slash, parts = arguments.shard.partition("/")
     chosen = cases.spread(cases.table())[int(part) - 1 :: int(parts)]
     words = arguments.only or [""]
-    return [one for one in chosen if any(word in one.id for word in words)]
+    kept = results.kept_cases() if arguments.rest else set()
+    return [one for one in chosen if one.id not in kept and any(word in one.id for word in words)]
 
 
 def _work(arguments: argparse.Namespace) -> int:

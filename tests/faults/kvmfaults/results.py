@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, kvmops.mobility contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What came of the cases: counted, kept with the commit they belong to, and told in the README."""
+"""What came of the cases: counted, kept with the commit of the code they were tried on, and told in the README."""
 
 from __future__ import annotations
 
@@ -37,16 +37,18 @@ def line(counted: Mapping[str, int]) -> str:
     return f"{counted['cases']} cases, {words} {counted['missed']} missed"
 
 
+_CODE = ("plugins", "roles", "playbooks")
+
+
 def commit() -> str:
-    """The checkout's commit, with -dirty when a file differs from it."""
-    done = subprocess.run(
-        ["git", "-C", str(REPOSITORY), "describe", "--always", "--dirty", "--abbrev=12", "--match="],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=30,
-    )
-    return done.stdout.strip()
+    """The last commit that changed the code on trial, with -dirty when a file of it differs from that."""
+    last = _git("log", "-1", "--format=%h", "--abbrev=12", "--", *_CODE)
+    return f"{last}-dirty" if _git("status", "--porcelain", "--", *_CODE) else last
+
+
+def _git(*words: str) -> str:
+    argv = ["git", "-C", str(REPOSITORY), *words]
+    return subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
 
 
 def keep(name: str, of_commit: str, seconds: float, results: Sequence[Result]) -> None:
@@ -67,6 +69,12 @@ def keep(name: str, of_commit: str, seconds: float, results: Sequence[Result]) -
 
 def _shards() -> list[dict[str, Any]]:
     return [json.loads(one.read_text()) for one in sorted(RESULTS.glob("*.json"))]
+
+
+def kept_cases() -> set[str]:
+    """Names of those that were tried with the code as it is now."""
+    now = commit()
+    return {str(one["case"]) for shard in _shards() if shard["commit"] == now for one in shard["results"]}
 
 
 def kept_summary() -> dict[str, int]:
