@@ -20,6 +20,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state i
 from .stage import GUEST, Stage
 
 _FILE = "journal.jsonl"
+_RECORD = "record.json"
 _AGENT_S = 90
 """A guest that its host has just started, on a machine that emulates several of them."""
 
@@ -55,13 +56,15 @@ class Expected:
 
 def status(stage: Stage, expected: Expected, migration: str) -> Status:
     """What the journals of the migration prove."""
-    journals = [
-        tuple(
-            Entry.from_result(line) for line in stage.journal(host, f"/var/lib/kvmops/migrations/{migration}/{_FILE}")
-        )
-        for host in (expected.source, expected.destination)
-    ]
-    return derive(journals[0], journals[1])
+    return derive(_known(stage, expected.source, migration), _known(stage, expected.destination, migration))
+
+
+def _known(stage: Stage, host: str, migration: str) -> tuple[Entry, ...]:
+    """The journal there. Before its record was written, which is the first effect of all, a host knows of nothing."""
+    kept = f"/var/lib/kvmops/migrations/{migration}"
+    if not (stage.hosts[host].storage.records / "migrations" / migration / _RECORD).exists():
+        return ()
+    return tuple(Entry.from_result(line) for line in stage.journal(host, f"{kept}/{_FILE}"))
 
 
 def judge(stage: Stage, expected: Expected, migration: str) -> Verdict:
