@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.keys import blob_problem
+from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.keys import blob_problem, knows_type
 
 CERT_AUTHORITY = b"@cert-authority"
 REVOKED = b"@revoked"
@@ -82,7 +82,7 @@ class KnownHosts:
         return b"\n"
 
     def find(self, name: str) -> tuple[int, ...]:
-        """Numbers of the lines that ssh would use for *name* (C([name]:port) for a port other than 22)."""
+        """Numbers of the lines that are for *name* (C([name]:port) for a port other than 22), as ssh-keygen -F."""
         wanted = lookup_bytes(name)
         return tuple(number for number, line in enumerate(self.lines, 1) if matches(line, wanted))
 
@@ -154,8 +154,8 @@ def lookup_bytes(name: str) -> bytes:
 
 
 def matches(line: Line, name: bytes) -> bool:
-    """Whether ssh uses *line* for *name*, which is in lower case."""
-    if not line.hosts:
+    """Whether *line* is for *name*, which is in lower case. Where the key is damaged it is, but of no use to ssh."""
+    if not line.hosts or not knows_type(line.type):
         return False
     if line.is_hashed:
         return match_hashes([(line.hosts, (name,))], ())[0] is not None
