@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 
@@ -103,6 +104,7 @@ def fingerprint(key: PublicKey) -> str:
     return fingerprint_of(key.blob_base64.encode("ascii"))
 
 
+@lru_cache(maxsize=4096)
 def fingerprint_of(blob: bytes) -> str:
     """The fingerprint of a key's base64 text; empty when that is damaged or empty."""
     try:

@@ -18,8 +18,7 @@ FILE = "/root/.ssh/known_hosts"
 
 
 def said(name: str) -> str:
-    with (SAID / f"{name}.txt").open(encoding="ascii", newline="") as file:
-        return file.read()
+    return (SAID / f"{name}.txt").read_text(encoding="ascii").replace("\n", "\r\n")
 
 
 @pytest.mark.parametrize(
