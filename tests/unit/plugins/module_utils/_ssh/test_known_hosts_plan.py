@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 from collections.abc import Callable
@@ -389,6 +390,16 @@ def test_sharing_out_finds_the_same(monkeypatch: pytest.MonkeyPatch, limit: int)
     questions = [(hash_name(name, SALT), [name] if at % 2 else [b"x"]) for at, name in enumerate(hidden_names)]
     expected = [*names, None, b"z"]
     assert hashing.match(questions, names) == match_hashes(questions, names) == expected
+
+
+def test_where_no_processes_can_be_started_it_is_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_method: str) -> None:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr(hashing, "_WORTH_IT", 0)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: {0, 1})
+    monkeypatch.setattr(multiprocessing, "get_context", refuse)
+    assert hashing.match([(hash_name(b"c2", SALT), [])], [b"c1", b"c2"]) == [b"c2"]
 
 
 # --- parameters --------------------------------------------------------------------------------------------------
