@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .config import (
+    ALL_HOSTS,
     BOOT_DIR,
     BRIDGE,
     EMULATOR_WRAPPER,
     GUEST_BRIDGE,
-    HOSTS,
     IMAGES_DIR,
     INITRD,
     KERNEL,
@@ -171,7 +171,7 @@ class Host:
         # would switch on libvirt's TLS and TCP sockets and with them stop libvirtd.
         machine_id = uuid.uuid5(MACHINE_IDS, self.name)
         (etc / "machine-id").write_text(f"{machine_id.hex}\n")
-        names = "".join(f"{spec.address} {spec.name}\n" for spec in HOSTS)
+        names = "".join(f"{spec.address} {spec.name}\n" for spec in ALL_HOSTS)
         (etc / "hosts").write_text(f"127.0.0.1 localhost\n{names}")
         # Nobody needs a service manager of root's own, and after a crash its stop can take 90 s: the control groups
         # of a host outlive it.
