@@ -9,6 +9,8 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 RUNTIME: tuple[tuple[str, str, str], ...] = (
+    ("CERTIFICATE_EXPIRED", "A certificate of ssh is not valid at this time.", "Renew it; look at the clocks."),
+    ("CERTIFICATE_REVOKED", "A certificate of ssh is revoked.", "Issue a new one, if the host is what it should be."),
     ("COMMAND_FAILED", "A program ended with an error.", "Its last words are in the message."),
     ("COMMAND_MISSING", "A program is not installed on the hypervisor.", "Install it there."),
     ("COMMAND_TIMED_OUT", "A program did not end in time.", "Look at the hypervisor's storage and load."),
@@ -44,6 +46,13 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("GUEST_NOT_RUNNING", "A guest that is neither running nor off is not confirmed.", "Bring it up, or revert."),
     ("GUEST_RUNS_HERE", "The guest runs where it should have been given up.", "Look at both hypervisors."),
     ("GUEST_SIZE_MISMATCH", "The guest does not have its new size.", "Look into it, confirm again, or revert."),
+    (
+        "HOST_KEY_CHANGED",
+        "A host shows another host key than the one that is known of it.",
+        "Was it installed anew? Compare the fingerprint there, then repair the trust. If not, find out who answers.",
+    ),
+    ("HOST_KEY_REVOKED", "A host key is revoked in known_hosts.", "Make new host keys there, or take the line out."),
+    ("HOST_KEY_UNKNOWN", "No host key of the peer is known.", "Repair the trust; never accept what answers."),
     ("HOST_UNREACHABLE", "A hypervisor did not answer.", "See whether it is up and ssh to it works."),
     ("HYPERVISORS_MISSING", "The group hypervisors is empty.", "Put the libvirt hosts into it."),
     ("ILLEGAL_MOVE", "The migration's state does not allow the operation.", "See kvmops.mobility.status."),
@@ -51,6 +60,12 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("IMAGE_SIZE_DIFFERS", "A copied image has another size than its source.", "The copy is not complete."),
     ("INTERNAL", "A mistake of ours.", "Report it."),
     ("JMESPATH_MISSING", "select needs jmespath on the controller.", "Install it: pip install jmespath."),
+    ("KNOWN_HOSTS_BUSY", "known_hosts was changed while it was being repaired.", "Run it again."),
+    ("KNOWN_HOSTS_IMMUTABLE", "known_hosts is immutable or append-only.", "See lsattr; somebody wants it that way."),
+    ("KNOWN_HOSTS_INVALID", "What should be a known_hosts file is none.", "The message says what is there."),
+    ("KNOWN_HOSTS_TOO_LARGE", "known_hosts is too large.", "See what is in it."),
+    ("KNOWN_HOSTS_UNREADABLE", "known_hosts cannot be read.", "Run it as root or as the owner."),
+    ("KNOWN_HOSTS_UNSAFE", "known_hosts is a link that may be a trap, or broken.", "Remove or mend the link."),
     ("LIBVIRT_FAILED", "libvirt refused something.", "Its words are in the message."),
     ("LIBVIRT_PYTHON_MISSING", "The libvirt bindings for Python are not there.", "Install python3-libvirt."),
     ("LIBVIRT_UNAVAILABLE", "libvirt does not answer.", "See systemctl status libvirtd (or virtqemud)."),
@@ -61,7 +76,13 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("PATH_LOST", "A path that should be there is not.", "Look for it before anything else."),
     ("PATH_NOT_OURS", "A path is in the way that no journal knows.", "Look what it is; we never remove it."),
     ("PATH_TAKEN", "Both names of a rename exist.", "Look what is there and move it away."),
+    (
+        "PEER_KEYS_MISSING",
+        "Nothing is known of a peer's host keys.",
+        "Give them, or its certificate authority.",
+    ),
     ("PROBE_FAILED", "The probed port does not accept connections.", "Look into the guest."),
+    ("PUBLIC_KEY_INVALID", "A line is no public ssh key.", "Give the line of a .pub file."),
     ("RECOVER_NEEDS_YOU", "What happened cannot be known from here.", "The message says what to find out and to give."),
     ("RECORD_DIFFERS", "Another record has the same id.", "Look at both with kvmops.mobility.status."),
     (
@@ -74,7 +95,10 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("SELECT_EMPTY", "The expression chooses no guest.", "The message says what it can ask for."),
     ("SELECT_INVALID", "The expression cannot be used.", "Give a JMESPath filter over the list of guests."),
     ("SELECT_NOT_ALLOWED", "The operation is decided guest by guest.", "Name the guests with vm."),
+    ("SSH_AUTH_REFUSED", "A host did not let the user in.", "Repair the trust; see the log of sshd there."),
+    ("SSH_UNREACHABLE", "ssh did not get through to a host.", "See whether it is up and its sshd answers there."),
     ("STATE_CHANGED", "The guest was started or stopped after the plan was made.", "Run it again."),
     ("TAGS_NOT_SUPPORTED", "--tags would skip parts of the flow.", "Leave --tags and --skip-tags out."),
+    ("USER_MISSING", "The user does not exist on that host.", "Create it, or give another one."),
     ("VERSION_MISMATCH", "Playbooks and collection are of two versions.", "Use the playbooks of the installed one."),
 )
