@@ -27,6 +27,7 @@ class ActionModule(ControllerAction):
         left = _trust.members(variables, absent)
         return {
             "changed": False,
+            "names": trust.own_names(here, everyone),
             "peers": trust.known_peers(here, everyone),
             "user_keys": trust.admitted(here, everyone, root=False),
             "root_keys": trust.admitted(here, everyone, root=True),

@@ -44,6 +44,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+names:
+  description: What others may call this host.
+  returned: success
+  type: list
+  elements: str
 peers:
   description: The other hosts, as M(kvmops.mobility.known_hosts_repair) takes them.
   returned: success

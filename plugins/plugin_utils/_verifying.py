@@ -70,10 +70,16 @@ def route(connection: ConnectionBase) -> Route:
 
 
 def require(connection: ConnectionBase, where: str) -> None:
-    """Raises Refused(CONTROLLER_NOT_VERIFYING) when the connection would believe any host key."""
+    """Raises Refused: CONTROLLER_NOT_VERIFYING when the connection would believe any host key; HOST_KEY_UNKNOWN."""
+    if require_setting(connection, where):
+        _known_already(route(connection), where)
+
+
+def require_setting(connection: ConnectionBase, where: str) -> bool:
+    """Raises Refused(CONTROLLER_NOT_VERIFYING); returns whether ssh would ask a person about an unknown key."""
     kind = str(connection.transport).rpartition(".")[2]
     if kind == "local":
-        return
+        return False
     if kind != "ssh":
         raise _refused(where, f"the connection plugin {kind}", "Use the connection plugin ssh.")
     if not connection.get_option("host_key_checking"):
@@ -83,18 +89,15 @@ def require(connection: ConnectionBase, where: str) -> None:
             "Set ANSIBLE_HOST_KEY_CHECKING=true in the environment of the run (in AWX: Settings, Jobs, Extra environment "
             "variables), and give it a known_hosts file with the hosts' keys.",
         )
-    path = route(connection)
-    settings = path.settings()
+    settings = route(connection).settings()
     strict = " ".join(settings.get("stricthostkeychecking", ["?"]))
-    if strict in _STRICT:
-        return
-    if strict != "ask":
+    if strict not in {*_STRICT, "ask"}:
         raise _refused(
             where,
             f"StrictHostKeyChecking={strict} of ssh (ssh_args, ssh_common_args, ssh_extra_args, or a file of ssh's)",
             "Set it to yes.",
         )
-    _known_already(path, where)
+    return strict == "ask"
 
 
 def _known_already(path: Route, where: str) -> None:

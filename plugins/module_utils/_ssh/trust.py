@@ -69,6 +69,12 @@ def shared(members: Iterable[Member]) -> frozenset[str]:
     return frozenset(name for name, times in counted.items() if times > 1)
 
 
+def own_names(name: str, members: Sequence[Member]) -> list[str]:
+    """What others may call *name*."""
+    doubtful = shared(members)
+    return [called for one in members if one.name == name for called in one.names if called not in doubtful]
+
+
 def known_peers(name: str, members: Sequence[Member]) -> list[dict[str, Any]]:
     """What the known_hosts of *name* have to say of the others, as known_hosts_repair takes it."""
     doubtful = shared(members)
