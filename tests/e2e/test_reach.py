@@ -84,8 +84,9 @@ def test_a_host_key_that_changed_ends_the_copy(another_host: Stage) -> None:
     assert run.code != 0
     receipt = run.receipt(WARY)
     assert (receipt["status"], receipt["where"]) == ("failed", "c1")
-    assert receipt["error"].startswith("COPY_FAILED: 198.51.100.12: ")
-    assert "Host key verification failed" in receipt["error"]
+    assert receipt["error"].startswith("HOST_KEY_CHANGED: 198.51.100.12: it offers ")
+    assert re.search(rf"but {PINS}:\d+ has SHA256:\S+\.", receipt["error"])
+    assert "kvmops.mobility.repair_trust" in receipt["error"]
 
 
 def test_then_all_is_undone(guests: Mapping[str, View], another_host: Stage) -> None:
@@ -97,7 +98,7 @@ def test_then_all_is_undone(guests: Mapping[str, View], another_host: Stage) -> 
 
 
 def test_the_last_line_says_so_also_when_it_was_the_only_guest(another_host: Stage) -> None:
-    assert another_host.run.last_lines()[WARY].startswith(f"{WARY}: failed, on c1: COPY_FAILED: ")
+    assert another_host.run.last_lines()[WARY].startswith(f"{WARY}: failed, on c1: HOST_KEY_CHANGED: ")
     assert f"GUESTS_FAILED: 1 of 1 guests: {WARY}." in another_host.run.failures()[-1]
 
 

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import write_all
+from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.keys import fingerprint_of
+from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.known_hosts import parse
 
 MOST_BYTES = 64 * 2**20
 """A file beyond this is refused: it is read into memory, where it takes about four times its size."""
@@ -318,3 +320,12 @@ def back_up(text: Text, stamp: str) -> str:
     finally:
         os.close(directory)
     return os.path.join(os.path.dirname(text.real), name)
+
+
+def stored_fingerprint(path: str, number: int) -> str:
+    """Fingerprint of the key in line *number* of *path*; empty when it cannot be told. Never raises."""
+    try:
+        lines = parse(read(path).data).lines
+        return fingerprint_of(lines[number - 1].blob) if 0 < number <= len(lines) else ""
+    except (MobilityError, OSError):
+        return ""

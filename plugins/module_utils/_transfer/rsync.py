@@ -18,12 +18,23 @@ from dataclasses import dataclass
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import Completed
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, MobilityError, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import errors
+from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.known_hosts_file import stored_fingerprint
 
 _CIPHERS = "aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com"
 _IO_TIMEOUT_S = 60
 _BLOCK_BYTES = 65536
 _SENT = re.compile(r"^Total bytes sent: ([\d,.]+)", re.MULTILINE)
 _NO_SPACE = "No space left on device"
+_EXPLAINED = (
+    "HOST_KEY_CHANGED",
+    "HOST_KEY_UNKNOWN",
+    "HOST_KEY_REVOKED",
+    "CERTIFICATE_EXPIRED",
+    "CERTIFICATE_REVOKED",
+    "SSH_AUTH_REFUSED",
+)
+"""What repairing the trust mends. Where ssh did not get through, its own words and a command to try say more."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +145,7 @@ Runner = Callable[[Sequence[str]], Completed]
 
 
 def carry_out(copy: Copy, runner: Runner, monotonic: Callable[[], float]) -> Copied:
-    """Copy. Raises CommandFailed with COPY_FAILED, or DEST_DISK_FULL when the peer ran out of space."""
+    """Copy. Raises CommandFailed: COPY_FAILED, DEST_DISK_FULL, or what ssh refused, such as HOST_KEY_CHANGED."""
     began = monotonic()
     done = _run(copy, copy_argv(copy), runner)
     return Copied(bytes_sent=parse_sent(done.stdout), seconds=monotonic() - began)
@@ -170,6 +181,10 @@ def _explained(copy: Copy, error: CommandFailed) -> CommandFailed:
             f"{copy.peer.directory}: no space was left for the copy.",
             "Free space there or choose another destination.",
         )
+    words = error.message.partition(": ")[2]  # without the exit code
+    failure = errors.parse_error(words, where)
+    if failure is not None and failure.code in _EXPLAINED:
+        return errors.as_error(errors.with_stored(failure, stored_fingerprint), where)
     return CommandFailed(
         "COPY_FAILED",
         where,

@@ -16,6 +16,7 @@ import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import Completed, run
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, MobilityError, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.keys import fingerprint
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.rsync import (
     Copy,
     Peer,
@@ -28,6 +29,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.rsync im
     verify,
     verify_argv,
 )
+from ansible_collections.kvmops.mobility.tests.unit.repository import ROOT
+from ansible_collections.kvmops.mobility.tests.unit.ssh_keys import host_key
 
 PEER = Peer("c2.example.com", "kvmops", "/images/web1.id.staging")
 COPY = Copy(("/images/web1_resize/", "/state/definitions"), PEER, compress=False, bandwidth_mib_s=0, resume=False)
@@ -218,13 +221,51 @@ def failing_ssh(there: Path, words: str) -> None:
 
 
 def test_a_failure_is_explained_with_a_command_to_try(there: Path) -> None:
-    failing_ssh(there, "Host key verification failed.")
-    with pytest.raises(CommandFailed, match="Host key verification failed") as error:
+    failing_ssh(there, "ssh: connect to host c2.example.com port 22: No route to host")
+    with pytest.raises(CommandFailed, match="No route to host") as error:
         carry_out(a_copy(there), child, time.monotonic)
     assert (error.value.code, error.value.subject) == ("COPY_FAILED", "c2.example.com")
     assert "kvmops@c2.example.com true" in error.value.remedy
     assert "StrictHostKeyChecking=yes" in error.value.remedy
     assert error.value.facts["returncode"]
+
+
+@pytest.mark.parametrize(
+    ("said", "code"),
+    [
+        ("changed-ed25519", "HOST_KEY_CHANGED"),
+        ("unknown", "HOST_KEY_UNKNOWN"),
+        ("revoked", "HOST_KEY_REVOKED"),
+        ("certificate-expired", "CERTIFICATE_EXPIRED"),
+        ("auth-refused", "SSH_AUTH_REFUSED"),
+    ],
+)
+def test_what_a_repair_of_the_trust_mends_says_so(there: Path, said: str, code: str) -> None:
+    words = ROOT / "tests/unit/data/ssh" / f"{said}.txt"
+    ssh = there.parent / "bin" / "ssh"
+    ssh.write_text(f"#!/bin/sh\ncat {words} >&2\nexit 255\n", encoding="ascii")
+    with pytest.raises(CommandFailed) as error:
+        carry_out(a_copy(there), child, time.monotonic)
+    assert (error.value.code, error.value.subject) == (code, "c2.example.com")
+    assert "ansible-playbook kvmops.mobility.repair_trust" in error.value.remedy
+    assert "@@@" not in str(error.value)
+
+
+def test_a_changed_key_names_the_line_and_both_fingerprints(there: Path) -> None:
+    known_hosts = there.parent / "known_hosts"
+    kept = host_key(1)
+    known_hosts.write_text(f"# ours\nc2.example.com {kept.line}\n", encoding="ascii")
+    failing_ssh(
+        there,
+        "@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\n"
+        "The fingerprint for the ED25519 key sent by the remote host is\nSHA256:offered.\n"
+        f"Offending ED25519 key in {known_hosts}:2\n"
+        "Host key for c2.example.com has changed and you have requested strict checking.",
+    )
+    with pytest.raises(CommandFailed) as error:
+        carry_out(a_copy(there), child, time.monotonic)
+    assert error.value.message == (f"it offers ED25519 SHA256:offered, but {known_hosts}:2 has {fingerprint(kept)}.")
+    assert error.value.facts["line"] == 2
 
 
 def test_a_destination_that_is_full(there: Path) -> None:
