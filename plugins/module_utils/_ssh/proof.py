@@ -22,7 +22,8 @@ from typing import Any
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, MobilityError
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import identity
+from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import errors, identity
+from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.known_hosts_file import stored_fingerprint
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import rsync
 
 SSH, RSYNC, SOCKET, LIBVIRT = "ssh", "rsync", "socket", "libvirt"
@@ -30,6 +31,12 @@ PARTS = (SSH, RSYNC, SOCKET, LIBVIRT)
 _AT_ONCE = 8
 _TIMEOUT_S = 20
 _POLL_S = 0.05
+_FAILED = {
+    SSH: ("SSH_AUTH_REFUSED", "See the log of sshd there, and the shell of the user."),
+    RSYNC: ("RSYNC_REFUSED", "See that rsync is installed on both, and that the user's home there can be written."),
+    SOCKET: ("SSH_FORWARDING_REFUSED", "See AllowStreamLocalForwarding and DisableForwarding in its sshd_config."),
+    LIBVIRT: ("LIBVIRT_REFUSED", "See that libvirt answers root there, and that netcat or virt-ssh-helper is installed."),
+}
 _TOKEN_BYTES = 32
 _LISTENER = """
 import os, socket, sys
@@ -152,10 +159,15 @@ def _run(target: Target, argv: Sequence[str], what: str, timeout_s: float = _TIM
 
 
 def _explained(target: Target, what: str, error: CommandFailed) -> MobilityError:
-    """ssh's own reason where there is one."""
+    """ssh's own reason where there is one, else what could not be done."""
     if error.code != "COMMAND_FAILED":
         return error
-    return MobilityError("SSH_AUTH_REFUSED", target.name, error.message, error.remedy)
+    words = error.message.partition(": ")[2]  # without the exit code
+    failure = errors.parse_error(words, target.address)
+    if failure is not None:
+        return errors.as_error(errors.with_stored(failure, stored_fingerprint), target.name)
+    code, remedy = _FAILED[what]
+    return MobilityError(code, target.name, f"{what}: {' '.join(error.message.split())}", remedy)
 
 
 def _ssh(target: Target) -> None:
@@ -191,7 +203,7 @@ def _socket(target: Target) -> None:
             "SSH_FORWARDING_REFUSED",
             target.name,
             "a forwarded socket does not carry what is sent through it.",
-            "See AllowStreamLocalForwarding and DisableForwarding in its sshd_config.",
+            _FAILED[SOCKET][1],
         )
 
 
