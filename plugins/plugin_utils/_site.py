@@ -70,7 +70,7 @@ def _proofs(variables: Mapping[str, Any], name: str) -> dict[str, ProofFacts]:
     """What a hypervisor proved of the others; when the proof itself failed, that is said of each."""
     found = variables["hostvars"][name].get("kvmops_proofs") or {}
     if found.get("code"):
-        why = {"ok": False, "message": found.get("reason") or found["msg"], **found}
+        why = {**found, "ok": False, "message": _plain(found)}
         wanted = result_of(variables, name, "kvmops_visitors") or {}
         return {one["name"]: ProofFacts.from_result(why) for one in wanted.get("peers", ())}
     return {one["peer"]: ProofFacts.from_result(one) for one in found.get("proofs", ())}
@@ -112,6 +112,12 @@ def peers(variables: Mapping[str, Any], here: str, destination: str, port: int) 
         {"name": name, "address": address(variables["hostvars"][name], name), "port": port}
         for name in (others if located["domains"] else ())
     ]
+
+
+def _plain(failure: Mapping[str, Any]) -> str:
+    """A failure's message without its code, subject and remedy."""
+    words = str(failure["msg"]).removeprefix(f"{failure['code']}: {failure.get('subject', '')}: ")
+    return words.removesuffix(str(failure.get("remedy", ""))).strip()
 
 
 def migrations(variables: Mapping[str, Any]) -> dict[str, Sequence[Mapping[str, Any]]]:
