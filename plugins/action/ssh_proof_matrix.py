@@ -47,7 +47,7 @@ def _cell(proof: Mapping[str, Any]) -> dict[str, Any]:
 def _code(why: str) -> str:
     """The code that a failure's message begins with."""
     first = why.partition(":")[0]
-    return first if first.replace("_", "").isupper() else "NOT_ASKED"
+    return first if first.replace("_", "").isupper() else "MODULE_FAILED"
 
 
 def render(matrix: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> list[str]:

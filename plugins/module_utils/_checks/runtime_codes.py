@@ -51,7 +51,7 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("GUEST_NOT_RUNNING", "A guest that is neither running nor off is not confirmed.", "Bring it up, or revert."),
     ("GUEST_RUNS_HERE", "The guest runs where it should have been given up.", "Look at both hypervisors."),
     ("GUEST_SIZE_MISMATCH", "The guest does not have its new size.", "Look into it, confirm again, or revert."),
-    ("ADDRESSES_UNKNOWN", "A host's addresses cannot be read.", "Install a current iproute2 there."),
+    ("HOST_ADDRESSES_UNKNOWN", "A host's addresses cannot be read.", "Install a current iproute2 there."),
     (
         "HOST_KEY_CHANGED",
         "A host shows another host key than the one that is known of it.",
@@ -119,6 +119,5 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("TAGS_NOT_SUPPORTED", "--tags would skip parts of the flow.", "Leave --tags and --skip-tags out."),
     ("USER_MISSING", "The user does not exist on that host.", "Create it, or give another one."),
     ("TRUST_UNPROVEN", "Some hosts cannot reach some others.", "The lines above the message say which and why."),
-    ("USER_MISSING", "A user does not exist on the host.", "Create it, or name another one."),
     ("VERSION_MISMATCH", "Playbooks and collection are of two versions.", "Use the playbooks of the installed one."),
 )

@@ -16,9 +16,11 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding im
 
 
 def reach(move: Move) -> Iterator[Finding]:
-    """What the source's own ssh met when it tried."""
+    """What the source's own ssh met when it tried. Of a destination that is silent to everybody that is said already."""
     proof = move.site.proofs.get(move.source, {}).get(move.destination)
-    if proof is not None and not proof.ok and move.destination != move.source:
+    if proof is None or proof.ok or move.destination == move.source:
+        return
+    if proof.code != "SSH_UNREACHABLE" or move.destination not in move.site.unreachable:
         message = f"{move.source} cannot reach {move.destination}, the destination of {move.name}: {proof.message}"
         yield found(proof.code, move.destination, message, proof.remedy)
 

@@ -73,13 +73,13 @@ def _keys(private: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _addresses() -> tuple[str, ...]:
-    """The addresses others may reach it by. Raises Refused(ADDRESSES_UNKNOWN)."""
+    """The addresses others may reach it by. Raises Refused(HOST_ADDRESSES_UNKNOWN)."""
     listing = run(["ip", "-json", "address", "show", "scope", "global"], timeout_s=_TIMEOUT_S).stdout
     try:
         links = json.loads(listing)
     except json.JSONDecodeError:
         raise Refused(
-            "ADDRESSES_UNKNOWN", socket.gethostname(), "ip -json gave no JSON.", "Install a current iproute2 there."
+            "HOST_ADDRESSES_UNKNOWN", socket.gethostname(), "ip -json gave no JSON.", "Install a current iproute2 there."
         ) from None
     # A temporary address (RFC 8981) is another one tomorrow.
     infos = [info for link in links for info in link.get("addr_info", ()) if not info.get("temporary")]

@@ -76,8 +76,6 @@ BRIDGE = f"kvmlab{INSTANCE}"
 BRIDGE_ADDRESS = f"198.51.100.{10 * INSTANCE + 10}/32" if INSTANCE else "198.51.100.1/24"
 GUEST_BRIDGE = "br0"
 
-MIGRATION_USER = "kvmops"
-MIGRATION_HOME = "/var/lib/kvmops-home"
 IMAGES_DIR = "/var/lib/libvirt/images"
 RECORDS_DIR = "/var/lib/kvmops"
 BOOT_DIR = "/var/lib/libvirt/boot"

@@ -23,8 +23,6 @@ from .config import (
     IMAGES_DIR,
     INITRD,
     KERNEL,
-    MIGRATION_HOME,
-    MIGRATION_USER,
     NETWORK,
     RECORDS_DIR,
     HostSpec,
@@ -179,7 +177,6 @@ class Host:
         self._write_network(etc / "systemd/network")
         self._write_libvirt(etc / "libvirt")
         self._wrap_emulator()
-        self._add_migration_user()
 
     def _write_network(self, directory: Path) -> None:
         length = NETWORK.split("/")[1]
@@ -212,20 +209,6 @@ class Host:
         emulator.rename(emulator.with_name(f"{emulator.name}.real"))
         emulator.write_text(EMULATOR_WRAPPER)
         emulator.chmod(0o755)
-
-    def _add_migration_user(self) -> None:
-        run(
-            [
-                "chroot",
-                self.root,
-                "useradd",
-                "--system",
-                "--create-home",
-                f"--home-dir={MIGRATION_HOME}",
-                "--shell=/bin/sh",
-                MIGRATION_USER,
-            ]
-        )
 
     def settle(self, image: Image) -> None:
         """Note that everything of it is in place; before this it is made anew by the next `up`."""
