@@ -60,6 +60,7 @@ host_keys:
       type: ssh-ed25519
       line: ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIP0pXXyKMSNhoaHfFSFWOLFGzNDWqSgc5hbcHHQUbVJ0
       fingerprint: SHA256:uD0Vr1rUvMTZk1MBJ8bxiYEKVXbXFHPdgVxjC8tr+Cs
+      certificate: ""
 hostname:
   description: What the host calls itself.
   returned: success

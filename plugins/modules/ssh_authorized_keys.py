@@ -49,6 +49,14 @@ options:
     type: list
     elements: str
     default: []
+  authority:
+    description: Public key of a certificate authority. Whoever it certified as O(principal) is let in.
+    type: str
+    default: ""
+  principal:
+    description: What a certificate of O(authority) has to be for.
+    type: str
+    default: kvmops.mobility
 seealso:
   - module: kvmops.mobility.ssh_identity
 """
@@ -85,6 +93,8 @@ def main() -> None:
     options = {
         "user": {"type": "str", "required": True},
         "keys": {"type": "list", "elements": "dict", "default": [], "options": key, "no_log": False},
+        "authority": {"type": "str", "default": ""},
+        "principal": {"type": "str", "default": "kvmops.mobility"},
         "absent": {"type": "list", "elements": "str", "default": []},
     }
     run(Spec(options=options, libvirt=False), plan)

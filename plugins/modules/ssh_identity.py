@@ -58,6 +58,10 @@ fingerprint:
   returned: success
   type: str
   sample: SHA256:uD0Vr1rUvMTZk1MBJ8bxiYEKVXbXFHPdgVxjC8tr+Cs
+certificate:
+  description: The certificate beside it, empty without one.
+  returned: success, when the user exists
+  type: str
 identity_file:
   description: Path of the private key, which never leaves the host.
   returned: success

@@ -11,6 +11,8 @@ from __future__ import annotations
 RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("CERTIFICATE_EXPIRED", "A certificate of ssh is not valid at this time.", "Renew it; look at the clocks."),
     ("CERTIFICATE_REVOKED", "A certificate of ssh is revoked.", "Issue a new one, if the host is what it should be."),
+    ("CA_UNUSABLE", "The certificate authority cannot sign.", "See ssh_trust_ca_key and ssh_trust_ca_passphrase."),
+    ("CERTIFICATE_INVALID", "A certificate cannot be read.", "Remove the file; it is made anew."),
     ("COMMAND_FAILED", "A program ended with an error.", "Its last words are in the message."),
     ("COMMAND_MISSING", "A program is not installed on the hypervisor.", "Install it there."),
     ("COMMAND_TIMED_OUT", "A program did not end in time.", "Look at the hypervisor's storage and load."),
@@ -113,6 +115,7 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("SELECT_NOT_ALLOWED", "The operation is decided guest by guest.", "Name the guests with vm."),
     ("SSH_AUTH_REFUSED", "A host did not let the user in.", "Repair the trust; see the log of sshd there."),
     ("SSHD_LIMITS", "sshd would drop logins of the planned moves.", "Raise MaxStartups or MaxSessions there."),
+    ("SSHD_CONFIG_REFUSED", "sshd refuses or does not read our settings.", "Mend its configuration there."),
     ("SSH_FORWARDING_REFUSED", "sshd does not forward sockets.", "See AllowStreamLocalForwarding there."),
     ("SSH_UNREACHABLE", "ssh did not get through to a host.", "See whether it is up and its sshd answers there."),
     ("STATE_CHANGED", "The guest was started or stopped after the plan was made.", "Run it again."),

@@ -20,6 +20,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import accoun
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.keys import parse_public
 
 FILE = "authorized_keys"
+AUTHORITY = "@ca"
+"""In the place of a host's name; no host is called so."""
 _MODE = 0o600
 _OURS = re.compile(rb"[ \t]kvmops\.mobility:(?P<name>[^\s]+)[ \t]*\r?\n?\Z")
 _NAME = re.compile(r"[^\s]+")
@@ -42,6 +44,14 @@ def line(name: str, key: str, addresses: Sequence[str]) -> bytes:
             "Give its addresses as numbers.",
         )
     return f"{options(addresses)} {parse_public(key).line} kvmops.mobility:{name}\n".encode()
+
+
+def authority_line(key: str, principal: str) -> bytes:
+    """Lets in whoever *key* certifies as *principal*; the certificate says from where."""
+    return (
+        f'cert-authority,restrict,port-forwarding,principals="{principal}" '
+        f"{parse_public(key).line} kvmops.mobility:{AUTHORITY}\n"
+    ).encode()
 
 
 def edited(data: bytes, wanted: Mapping[str, bytes], absent: Sequence[str]) -> bytes:
@@ -70,6 +80,8 @@ def plan(context: Context) -> Plan:
     """Put the lines of O(keys) there, and take those of O(absent) out."""
     params = context.params
     wanted = {one["name"]: line(one["name"], one["key"], one["addresses"]) for one in params["keys"] if one["key"]}
+    if params["authority"]:
+        wanted[AUTHORITY] = authority_line(params["authority"], params["principal"])
     try:
         owner = accounts.account(params["user"])
     except NotFound:

@@ -63,7 +63,7 @@ def plan(context: Context) -> Plan:
     make = public == "" or context.params["rotate"]
     return Plan(
         effects=tuple(_effects(owner, make)),
-        result=_told(name, owner.home, public),
+        result={**_told(name, owner.home, public), "certificate": _certificate(owner)},
         before={"fingerprint": _fingerprint(public)},
         after={"fingerprint": "(a new key)" if make else _fingerprint(public)},
     )
@@ -78,6 +78,11 @@ def _told(name: str, home: str, public: str) -> dict[str, Any]:
         "identity_file": os.path.join(home, ".ssh", NAME) if home else "",
         "known_hosts_file": os.path.join(home, ".ssh", "known_hosts") if home else "",
     }
+
+
+def _certificate(owner: Account) -> str:
+    """The certificate that is beside the key; empty without one."""
+    return (accounts.read(owner, f"{NAME}-cert.pub") or b"").decode("utf-8", "replace").strip()
 
 
 def _fingerprint(public: str) -> str:
@@ -135,7 +140,7 @@ def _make(owner: Account) -> dict[str, Any]:
     accounts.write(owner, f"{NAME}.pub", public, _PUBLIC_MODE)
     accounts.write(owner, NAME, private, _PRIVATE_MODE)
     line = parse_public(public.decode("ascii")).line
-    return {"public_key": line, "fingerprint": _fingerprint(line)}
+    return {"public_key": line, "fingerprint": _fingerprint(line), "certificate": ""}
 
 
 def _protect(owner: Account) -> None:

@@ -46,10 +46,14 @@ def plan(context: Context) -> Plan:
     )
 
 
+def program() -> str:
+    """Where sshd is; it wants to be called by its full path."""
+    return next((one for one in SSHD if os.access(one, os.X_OK)), SSHD[0])
+
+
 def _settings(context: Context) -> sshd.Settings:
-    program = next((one for one in SSHD if os.access(one, os.X_OK)), SSHD[0])
     try:
-        return sshd.parse(run([program, "-T"], timeout_s=_TIMEOUT_S).stdout)
+        return sshd.parse(run([program(), "-T"], timeout_s=_TIMEOUT_S).stdout)
     except MobilityError as error:
         context.warn(f"sshd -T cannot be asked ({error}), so OpenSSH's defaults are taken for its settings")
         return sshd.Settings()
@@ -61,7 +65,8 @@ def _keys(private: Sequence[str]) -> list[dict[str, Any]]:
     for path in (f"{one}.pub" for one in private):
         with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8", errors="replace") as handle:
             key = parse_public(handle.read())
-            found.append({"file": path, "type": key.type, "line": key.line, "fingerprint": fingerprint(key)})
+            told = {"file": path, "type": key.type, "line": key.line, "fingerprint": fingerprint(key)}
+            found.append({**told, "certificate": _certificate(path)})
     if not found:
         raise NotFound(
             "HOST_KEYS_MISSING",
@@ -70,6 +75,15 @@ def _keys(private: Sequence[str]) -> list[dict[str, Any]]:
             "Make them again on this host: ssh-keygen -y -f KEY > KEY.pub.",
         )
     return found
+
+
+def _certificate(public: str) -> str:
+    """The certificate that is beside a public key; empty without one."""
+    try:
+        with open(f"{public[: -len('.pub')]}-cert.pub", encoding="utf-8", errors="replace") as handle:
+            return handle.read().strip()
+    except FileNotFoundError:
+        return ""
 
 
 def _addresses() -> tuple[str, ...]:

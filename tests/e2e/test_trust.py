@@ -1,0 +1,279 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Trust among three hosts: a host key that changed, and somebody who answers at another host's address."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.kvmops.mobility.tests.e2e import lab
+from ansible_collections.kvmops.mobility.tests.e2e.lab import ROOT
+from ansible_collections.kvmops.mobility.tests.e2e.play import Run
+from ansible_collections.kvmops.mobility.tests.e2e.play import play as play_in
+
+INSTANCE = "9"
+ADDRESSES = {f"c{number}": f"198.51.100.{100 + number}" for number in (1, 2, 3, 4)}
+GUEST = "e2e-trusted"
+CONTROLLERS = Path(f"/var/lib/kvmlab-{INSTANCE}/ssh/known_hosts")
+THEIRS = "/var/lib/kvmops-home/.ssh/known_hosts"
+ROOTS = "/root/.ssh/known_hosts"
+REKEY = "rm /etc/ssh/ssh_host_*; ssh-keygen -A >/dev/null; systemctl restart ssh"
+SIZE = {"vcpus": 2, "memory_mib": 256, "root_gib": 1}
+WRONG = "SHA256:" + "A" * 43
+
+
+def inventory(hosts: int = 3) -> tuple[Path, ...]:
+    further = (f"instance_c{number}.yml" for number in range(3, hosts + 1))
+    return tuple(ROOT / "tests/lab" / name for name in ("instance.yml", *further))
+
+
+def play(playbook: str, variables: Mapping[str, Any] | None = None, *options: str, hosts: int = 3) -> Run:
+    return play_in(playbook, variables, *options, inventory=inventory(hosts), timeout_s=600)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def three_hosts() -> Iterator[None]:
+    """A lab of this module's own, which no other test knows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KVMLAB_INSTANCE", INSTANCE)
+        patch.setenv("KVMLAB_HOSTS", "3")
+        try:
+            lab.run("down", timeout_s=120)
+            lab.run("up", "--hosts", "3", timeout_s=900)
+            yield
+        finally:
+            lab.run("down", timeout_s=120)
+
+
+def known(host: str) -> dict[str, str]:
+    """The known_hosts of the migration user and of root."""
+    return {path: lab.shell(host, f"cat {path}") for path in (THEIRS, ROOTS)}
+
+
+def fingerprint(host: str, kind: str = "ecdsa") -> str:
+    """As the host's own console shows it."""
+    return lab.shell(host, f"ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub").split()[1]
+
+
+def console(host: str, command: str) -> str:
+    """A command on a host whose host key the lab's ssh does not know any more."""
+    leader = re.search(r'"leader": \[(\d+)', Path(f"/var/lib/kvmlab-{INSTANCE}/hosts/{host}/host.json").read_text())
+    assert leader
+    return lab.on_machine("nsenter", "-t", leader.group(1), "-m", "-u", "-i", "-n", "-p", "sh", "-c", command)
+
+
+def changed_lines(run: Run, action: str) -> set[str]:
+    """The lines, without their first sign, that the diffs of a module's tasks add."""
+    found = set()
+    for one in run.of(action):
+        for result in one.get("results", [one]):
+            diff = result.get("diff") or {}
+            before, after = (str(diff.get(side, "")).splitlines() for side in ("before", "after"))
+            found |= set(after) - set(before)
+    return found
+
+
+def cells(run: Run) -> dict[tuple[str, str], str]:
+    """The code of every pair of the matrix, empty where it is well."""
+    matrix = run.stats["kvmops_trust"]
+    return {(here, there): one["code"] for here, row in matrix.items() for there, one in row.items()}
+
+
+# --- what the lab's own start has made ---------------------------------------------------------------------------
+
+
+def test_every_pair_is_proven() -> None:
+    run = play("repair_trust", {"proof_only": True})
+    assert run.code == 0, run.output
+    assert len(cells(run)) == 6
+    assert set(cells(run).values()) == {""}
+    assert not any(one.result.get("changed") for one in run.results)
+
+
+def test_a_second_run_changes_nothing() -> None:
+    run = play("repair_trust")
+    assert run.code == 0, run.output
+    assert [one.task for one in run.results if one.result.get("changed")] == []
+
+
+def test_nothing_is_believed_with_host_key_checking_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ansible-runner and AWX run, when nothing else is said."""
+    monkeypatch.setenv("ANSIBLE_HOST_KEY_CHECKING", "false")
+    for given in ({}, {"proof_only": True}, {"fingerprints": {"c2": WRONG}}):
+        run = play("repair_trust", given)
+        assert run.code != 0
+        assert "CONTROLLER_NOT_VERIFYING: c2: " in run.output
+        assert not any(one.result.get("changed") for one in run.results)
+
+
+# --- a host key that changed -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Incident:
+    """c2 has new host keys: what was tried, in this order."""
+
+    before: dict[str, dict[str, str]]
+    controllers: str
+    fingerprint: str
+    resize: Run
+    untold: Run
+    wrong: Run
+    preview: Run
+    previewed: dict[str, dict[str, str]]
+    repair: Run
+    again: Run
+    after: dict[str, dict[str, str]]
+    resized: Run
+
+
+@pytest.fixture(scope="module")
+def incident() -> Iterator[Incident]:
+    """The incident this collection began with, from its beginning to its end."""
+    try:
+        lab.create(GUEST, host="c1")
+        lab.verify(GUEST)
+        before, controllers = {host: known(host) for host in ("c1", "c3")}, CONTROLLERS.read_text()
+        console("c2", REKEY)
+        new = console("c2", "ssh-keygen -lf /etc/ssh/ssh_host_ecdsa_key.pub").split()[1]
+        vouched = {"fingerprints": {"c2": new}}
+        yield Incident(
+            before=before,
+            controllers=controllers,
+            fingerprint=new,
+            resize=play("resize", {"vm": GUEST, "dest": "c2", **SIZE}),
+            untold=play("repair_trust"),
+            wrong=play("repair_trust", {"fingerprints": {"c2": WRONG}}),
+            preview=play("repair_trust", vouched, "--check", "--diff"),
+            previewed={host: known(host) for host in ("c1", "c3")},
+            repair=play("repair_trust", vouched, "--diff"),
+            again=play("repair_trust", vouched),
+            after={host: known(host) for host in ("c1", "c2", "c3")},
+            resized=play("resize", {"vm": GUEST, "dest": "c2", **SIZE}),
+        )
+    finally:
+        lab.destroy(GUEST)
+
+
+def test_a_resize_is_refused_before_anything_is_changed(incident: Incident) -> None:
+    found = incident.resize.findings(GUEST)
+    assert re.search(
+        rf"^c2: c1 cannot reach c2, .*: it offers \S+ SHA256:\S+, but {THEIRS}:\d+ has SHA256:\S+\.",
+        found["HOST_KEY_CHANGED"],
+    )
+    assert incident.resize.last_lines()[GUEST].startswith(f"{GUEST}: refused, nothing was changed: HOST_KEY_CHANGED: ")
+
+
+def test_nobody_mends_it_without_a_fingerprint(incident: Incident) -> None:
+    assert incident.untold.code != 0
+    assert cells(incident.untold)["c1", "c2"] == "HOST_KEY_CHANGED"
+    assert cells(incident.untold)["c1", "c3"] == ""
+    assert not any(one.result.get("changed") for one in incident.untold.results)
+
+
+def test_a_wrong_fingerprint_names_both(incident: Incident) -> None:
+    (failure,) = incident.wrong.failures()
+    assert failure.startswith("HOST_KEY_NOT_VOUCHED: c2: ")
+    assert incident.fingerprint in failure
+    assert WRONG in failure
+
+
+def test_the_preview_shows_the_very_lines(incident: Incident) -> None:
+    assert incident.preview.code == 0, incident.preview.output
+    assert incident.previewed == incident.before
+    told = changed_lines(incident.preview, "known_hosts_repair")
+    assert told
+    assert told == changed_lines(incident.repair, "known_hosts_repair")
+    real = {line for host in ("c1", "c3") for text in incident.after[host].values() for line in text.splitlines()}
+    assert {line for line in told if line.startswith("c2,198")} <= real
+
+
+def test_all_three_and_the_controller_are_mended(incident: Incident) -> None:
+    assert incident.repair.code == 0, incident.repair.output
+    assert set(cells(incident.repair).values()) == {""}
+    old = {line for line in incident.controllers.splitlines() if line.startswith("c2,")}
+    new = CONTROLLERS.read_text()
+    assert len(old) == 3
+    assert [line for line in old if line.split(" ", 1)[1] in new] == []
+    assert fingerprint("c2") == incident.fingerprint  # by the lab's strict ssh, with the controller's file
+
+
+def test_the_second_run_changes_nothing(incident: Incident) -> None:
+    assert incident.again.code == 0, incident.again.output
+    assert [one.task for one in incident.again.results if one.result.get("changed")] == []
+
+
+def test_then_the_resize_works(incident: Incident) -> None:
+    assert incident.resized.code == 0, incident.resized.output
+    assert lab.verify(GUEST).host == "c2"
+
+
+# --- somebody in the middle --------------------------------------------------------------------------------------
+
+PRETEND = f"ip address add {ADDRESSES['c2']}/32 dev host0"
+TELL_ALL = "printf 'LogLevel VERBOSE\\n' > /etc/ssh/sshd_config.d/e2e.conf; systemctl reload ssh"
+
+
+@pytest.fixture(scope="module")
+def impostor() -> Iterator[None]:
+    """c2 is away, and c3 answers at its address: the neighbours are made to ask again who has it."""
+    truth = CONTROLLERS.read_text()
+    console("c3", TELL_ALL)
+    lab.run("cut", "c2")
+    try:
+        console("c3", PRETEND)
+        console("c1", "ip neighbour flush all")
+        lab.on_machine("ip", "neighbour", "flush", "dev", f"kvmlab{INSTANCE}")
+        yield
+    finally:
+        console("c3", PRETEND.replace("add", "del"))
+        lab.run("heal", "c2")
+        console("c1", "ip neighbour flush all")
+        lab.on_machine("ip", "neighbour", "flush", "dev", f"kvmlab{INSTANCE}")
+        assert CONTROLLERS.read_text() == truth
+
+
+def log_of_impostor() -> str:
+    """What sshd of c3 says of the connections that were meant for c2."""
+    lines = console("c3", "journalctl --no-pager --output=cat _COMM=sshd _COMM=sshd-session").splitlines()
+    ports = {
+        found.group(1)
+        for line in lines
+        if (found := re.search(rf"Connection from \S+ port (\d+) on {re.escape(ADDRESSES['c2'])} ", line))
+    }
+    assert ports, "nobody came to it"
+    return "\n".join(line for line in lines if any(f"port {port}" in line for port in ports))
+
+
+@pytest.mark.parametrize(
+    ("playbook", "given"),
+    [
+        ("repair_trust", {}),
+        ("repair_trust", {"proof_only": True}),
+        ("repair_trust", {"fingerprints": {"c2": "true"}}),
+        ("resize", {"vm": GUEST, "dest": "c2", **SIZE}),
+        ("migrate", {"vm": GUEST, "dest": "auto"}),
+        ("status", {}),
+        ("recover", {}),
+    ],
+)
+def test_nobody_accepts_the_key_of_another(
+    impostor: None, incident: Incident, playbook: str, given: dict[str, Any]
+) -> None:
+    before = {host: known(host) for host in ("c1", "c3")}
+    told = {**given, "fingerprints": {"c2": incident.fingerprint}} if "fingerprints" in given else given
+    run = play(playbook, told)
+    if "fingerprints" in given:
+        assert any(one.startswith("HOST_KEY_NOT_VOUCHED: c2: ") for one in run.failures())
+    seen = log_of_impostor()
+    assert "Accepted" not in seen
+    assert "Failed" not in seen
+    assert "Postponed" not in seen
+    assert {host: known(host) for host in ("c1", "c3")} == before
