@@ -33,11 +33,15 @@ class _Signer:
     days: int
     renew_before_days: int
     check: bool
+    revoked: frozenset[int]
     reasons: list[str]
 
     def line(self, wanted: Wanted, now: str) -> str:
         """The certificate that will do: the current one, or a new one."""
-        why = why_renew(current(now), wanted, self.public, time.time(), self.renew_before_days * _DAY_S)
+        known = current(now)
+        why = why_renew(known, wanted, self.public, time.time(), self.renew_before_days * _DAY_S)
+        if known is not None and known.serial in self.revoked:
+            why = "it was revoked"
         if not why:
             return now
         self.reasons.append(f"{wanted.identity}: {why}")
@@ -69,7 +73,12 @@ class ActionModule(ControllerAction):
         here = str(variables["inventory_hostname"])
         public = authority.public()
         days, renew = int(arguments["validity_days"]), int(arguments["renew_before_days"])
-        signer = _Signer(authority, public, here, days, renew, check, [])
+        distrusted = [str(name) for name in arguments.get("revoked") or ()]
+        if not check:
+            authority.revoke(distrusted)
+        # A host that is distrusted keeps what it has: a new certificate would be good.
+        revoked = frozenset() if here in distrusted else frozenset(authority.revoked())
+        signer = _Signer(authority, public, here, days, renew, check, revoked, [])
         member = _trust.member(variables, here)
         names = tuple(trust.own_names(here, _trust.members(variables, arguments["hosts"])))
         truth = _site.result_of(variables, here, "ssh_trust_truth") or {}
@@ -90,7 +99,7 @@ class ActionModule(ControllerAction):
             "host_certificates": hosts,
             "user_certificate": users[MIGRATION],
             "root_certificate": users[ROOT],
-            "revocations": authority.revocations([str(name) for name in arguments.get("revoked") or ()]),
+            "revocations": authority.revocations(),
         }
 
 

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The certificate authority of the role ssh_trust. Its private key is on the controller, and never leaves it.
 
-Beside the key: C(KEY.pub), C(KEY.issued) (what was signed, a line of JSON each: the serials, and what to revoke), and
-C(KEY.lock). A passphrase reaches ssh-keygen through SSH_ASKPASS and its environment, never a command line or a file.
+Beside the key: C(KEY.pub), C(KEY.issued) (what was signed, a line of JSON each), C(KEY.revoked) (serials),
+and C(KEY.lock). A passphrase reaches ssh-keygen through SSH_ASKPASS and its environment, never a command line or a file.
 
 PRIVATE to the collection kvmops.mobility.
 """
@@ -103,9 +103,24 @@ class Authority:
         words += ["-O", "clear", "-O", "permit-port-forwarding"]
         return [*words, "-O", f"source-address={','.join(wanted.sources)}"] if wanted.sources else words
 
-    def revocations(self, hosts: Sequence[str]) -> str:
-        """A list (KRL, base64) of every certificate these hosts were given; empty when there is none."""
-        serials = [one["serial"] for one in self.issued() if one["host"] in hosts]
+    def revoked(self) -> list[int]:
+        """The serials that were ever revoked; they stay so, whoever is trusted again."""
+        try:
+            with open(f"{self.path}.revoked", encoding="ascii") as handle:
+                return [int(line) for line in handle if line.strip()]
+        except FileNotFoundError:
+            return []
+
+    def revoke(self, hosts: Sequence[str]) -> None:
+        """Revoke every certificate that these hosts were given until now; call it C(alone())."""
+        known = set(self.revoked())
+        more = [one["serial"] for one in self.issued() if one["host"] in hosts and one["serial"] not in known]
+        if more:
+            _append(f"{self.path}.revoked", "".join(f"{serial}\n" for serial in more))
+
+    def revocations(self) -> str:
+        """The list (KRL, base64) of what was revoked; empty when nothing was."""
+        serials = self.revoked()
         if not serials:
             return ""
         with tempfile.TemporaryDirectory(prefix="kvmops-krl-") as scratch:
@@ -117,10 +132,7 @@ class Authority:
                 return base64.b64encode(_timeless(handle.read())).decode("ascii")
 
     def _note(self, what: Mapping[str, Any]) -> None:
-        with open(f"{self.path}.issued", "a", encoding="utf-8") as handle:
-            handle.write(json.dumps(what) + "\n")
-            handle.flush()
-            os.fsync(handle.fileno())
+        _append(f"{self.path}.issued", json.dumps(what) + "\n")
 
     def _keygen(self, words: Sequence[str]) -> Completed:
         with tempfile.TemporaryDirectory(prefix="kvmops-ask-") as scratch:
@@ -141,6 +153,13 @@ class Authority:
             f"the certificate authority cannot sign: {why}",
             "See ssh_trust_ca_key and ssh_trust_ca_passphrase, or add the key to ssh-agent and set ssh_trust_ca_agent.",
         )
+
+
+def _append(path: str, text: str) -> None:
+    with open(path, "a", encoding="utf-8") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
 
 
 def _timeless(krl: bytes) -> bytes:
