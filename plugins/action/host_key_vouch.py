@@ -52,7 +52,7 @@ def _files(settings: Mapping[str, list[str]]) -> list[str]:
 
 def _pinned(offer: Offer) -> str:
     """Options that let ssh believe this one key, kept until the end of the run; ssh takes what it reads first."""
-    descriptor, name = tempfile.mkstemp(prefix="vouched-", dir=constants.DEFAULT_LOCAL_TMP)
+    descriptor, name = tempfile.mkstemp(prefix="vouched-", dir=str(vars(constants)["DEFAULT_LOCAL_TMP"]))
     with open(descriptor, "w", encoding="ascii") as handle:
         handle.write(f"{offer.name} {offer.key.line}\n")
     options = {

@@ -44,7 +44,7 @@ guests:
   type: list
   elements: dict
 peers:
-  description: The hypervisors that this one has to reach with the guests it has, as M(kvmops.mobility.ssh_proof) takes them.
+  description: Whom this hypervisor has to reach with the guests it has, as M(kvmops.mobility.ssh_proof) takes them.
   returned: success
   type: list
   elements: dict

@@ -19,7 +19,7 @@ description:
     read them, where the host has none that will do. Runs on the controller; the private key of the authority stays
     there. It is made once when it is not there.
   - >-
-    A passphrase is read from the variable C(ssh_trust_ca_passphrase), which no task is given, so that no log can show it.
+    A passphrase is read from the variable C(ssh_trust_ca_passphrase), which no task is given: no log can show it.
 extends_documentation_fragment:
   - kvmops.mobility.attributes
   - kvmops.mobility.attributes.changing

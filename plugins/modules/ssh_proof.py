@@ -51,7 +51,7 @@ options:
     type: str
     default: kvmops
   identity_file:
-    description: Private key on this host. Without it, that of O(user) here; where there is none, what root's ssh offers.
+    description: Private key on this host. Without it, that of O(user) here; without one, what root's ssh offers.
     type: path
   known_hosts_file:
     description: Known hosts file on this host. Without it, as for O(identity_file).

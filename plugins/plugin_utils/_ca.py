@@ -4,7 +4,8 @@
 """The certificate authority of the role ssh_trust. Its private key is on the controller, and never leaves it.
 
 Beside the key: C(KEY.pub), C(KEY.issued) (what was signed, a line of JSON each), C(KEY.revoked) (serials),
-and C(KEY.lock). A passphrase reaches ssh-keygen through SSH_ASKPASS and its environment, never a command line or a file.
+and C(KEY.lock). A passphrase reaches ssh-keygen through SSH_ASKPASS and its environment, never by a command line or a
+file.
 
 PRIVATE to the collection kvmops.mobility.
 """
@@ -173,5 +174,3 @@ def current(text: str) -> Certificate | None:
         return parse(text) if text.strip() else None
     except Refused:
         return None
-
-

@@ -86,8 +86,8 @@ def require_setting(connection: ConnectionBase, where: str) -> bool:
         raise _refused(
             where,
             "host_key_checking = false, which ansible-runner and AWX set by themselves",
-            "Set ANSIBLE_HOST_KEY_CHECKING=true in the environment of the run (in AWX: Settings, Jobs, Extra environment "
-            "variables), and give it a known_hosts file with the hosts' keys.",
+            "Set ANSIBLE_HOST_KEY_CHECKING=true in the environment of the run (in AWX: Settings, Jobs, Extra "
+            "environment variables), and give it a known_hosts file with the hosts' keys.",
         )
     settings = route(connection).settings()
     strict = " ".join(settings.get("stricthostkeychecking", ["?"]))
@@ -111,7 +111,8 @@ def _known_already(path: Route, where: str) -> None:
             "HOST_KEY_UNKNOWN",
             where,
             "the controller does not know its host key, and would ask you to believe it.",
-            f"Give -e '{{\"fingerprints\": {{\"{where}\": \"SHA256:...\"}}}}' with what ssh-keygen -lf says on its console.",
+            f'Give -e \'{{"fingerprints": {{"{where}": "SHA256:..."}}}}\' with what ssh-keygen -lf says '
+            "on its console.",
         )
 
 
@@ -147,5 +148,3 @@ class VerifiedAction(StepAction):
         except MobilityError as error:
             return {"failed": True, "changed": False, **error.as_result()}
         return super().run(tmp, variables)
-
-

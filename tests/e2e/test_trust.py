@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,10 @@ def inventory(hosts: int = 3) -> tuple[Path, ...]:
 
 
 def play(playbook: str, variables: Mapping[str, Any] | None = None, *options: str, hosts: int = 3) -> Run:
-    return play_in(playbook, variables, *options, inventory=inventory(hosts), timeout_s=600)
+    """A run that shares no connection with an earlier one: such a connection knows the host by its old key."""
+    with tempfile.TemporaryDirectory(prefix="kvm-") as sockets, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANSIBLE_SSH_CONTROL_PATH_DIR", sockets)
+        return play_in(playbook, variables, *options, inventory=inventory(hosts), timeout_s=900)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -277,3 +281,125 @@ def test_nobody_accepts_the_key_of_another(
     assert "Failed" not in seen
     assert "Postponed" not in seen
     assert {host: known(host) for host in ("c1", "c3")} == before
+
+
+# --- a host that leaves ------------------------------------------------------------------------------------------
+
+
+def test_a_host_that_leaves_is_forgotten_by_the_others(impostor_is_gone: None) -> None:
+    run = play("repair_trust", {"ssh_trust_absent": ["c3"]})
+    assert run.code == 0, run.output
+    for host in ("c1", "c2"):
+        files = lab.shell(
+            host, f"cat {THEIRS} {ROOTS} /root/.ssh/authorized_keys /var/lib/kvmops-home/.ssh/authorized_keys"
+        )
+        assert "c3" not in files
+        assert ADDRESSES["c3"] not in files
+    assert set(cells(run)) == {("c1", "c2"), ("c2", "c1")}
+
+
+# --- certificates ------------------------------------------------------------------------------------------------
+
+EVERYTHING = (
+    "cd / && find etc root var/lib/kvmops-home usr/local -xdev -type f -printf '%p %m %u %g %s %T@\\n' "
+    "| grep -v -e '^etc/\\.updated' -e '\\.ansible' | sort"
+)
+HOST_KEYS = "/etc/ssh/ssh_host_ed25519_key"
+
+
+@dataclass(frozen=True)
+class Certified:
+    """Three hosts with certificates of one authority, and then a fourth."""
+
+    given: dict[str, Any]
+    first: Run
+    again: Run
+    before: dict[str, str]
+    fourth: Run
+    after: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory: pytest.TempPathFactory, impostor_is_gone: None) -> Certified:
+    """The mode ca, with a key that has a passphrase."""
+    key = tmp_path_factory.mktemp("authority") / "ca"
+    given = {"ssh_trust_mode": "ca", "ssh_trust_ca_key": str(key), "ssh_trust_ca_passphrase": "horse-battery"}
+    first, again = play("repair_trust", given), play("repair_trust", given)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KVMLAB_TRUST", "no")
+        lab.run("up", "--hosts", "4", timeout_s=300)
+    before = {host: lab.shell(host, EVERYTHING) for host in ("c1", "c2", "c3")}
+    fourth = play("repair_trust", given, hosts=4)
+    after = {host: lab.shell(host, EVERYTHING) for host in ("c1", "c2", "c3")}
+    return Certified(given, first, again, before, fourth, after)
+
+
+@pytest.fixture(scope="module")
+def impostor_is_gone() -> None:
+    """All hosts are themselves."""
+    lab.wait_for("c2 to answer", lambda: lab.run("ssh", "c2", "true", check=False).returncode == 0, timeout_s=60)
+
+
+def test_an_authority_is_enough(certified: Certified) -> None:
+    assert certified.first.code == 0, certified.first.output
+    assert set(cells(certified.first).values()) == {""}
+    for path, text in known("c1").items():
+        assert [line.split()[0] for line in text.splitlines()] == ["@cert-authority"], path
+
+
+def test_nothing_is_signed_twice(certified: Certified) -> None:
+    assert certified.again.code == 0, certified.again.output
+    assert [one.task for one in certified.again.results if one.result.get("changed")] == []
+
+
+def test_the_private_key_and_its_passphrase_are_on_no_host_and_in_no_output(certified: Certified) -> None:
+    key = Path(certified.given["ssh_trust_ca_key"]).read_text().splitlines()[2]
+    for run in (certified.first, certified.again, certified.fourth):
+        assert "horse-battery" not in run.output
+        assert not any("horse-battery" in str(one.result) or key in str(one.result) for one in run.results)
+    for host in ("c1", "c4"):
+        found = lab.run(
+            "ssh", host, f"grep -rlF -e '{key}' -e horse-battery /etc /root /var/lib/kvmops-home /tmp", check=False
+        )
+        assert found.stdout == ""
+
+
+def test_a_fourth_host_changes_no_file_on_the_first_three(certified: Certified) -> None:
+    assert certified.fourth.code == 0, certified.fourth.output
+    assert len(cells(certified.fourth)) == 12
+    assert set(cells(certified.fourth).values()) == {""}
+    assert certified.after == certified.before
+
+
+def test_a_certificate_that_has_ended_is_refused_and_renewed(certified: Certified, tmp_path: Path) -> None:
+    key = Path(certified.given["ssh_trust_ca_key"])
+    ask = tmp_path / "ask"
+    ask.write_text("#!/bin/sh\necho horse-battery\n")
+    ask.chmod(0o700)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSH_ASKPASS", str(ask))
+        patch.setenv("SSH_ASKPASS_REQUIRE", "force")
+        for kind in ("rsa", "ecdsa", "ed25519"):
+            path = f"/etc/ssh/ssh_host_{kind}_key"
+            (tmp_path / f"{kind}.pub").write_text(lab.shell("c4", f"cat {path}.pub"))
+            names = ["-h", "-I", "old", "-n", f"c4,{ADDRESSES['c4']}", "-V", "20200101:20200102"]
+            lab.on_machine("ssh-keygen", "-q", "-s", str(key), *names, str(tmp_path / f"{kind}.pub"))
+            text = (tmp_path / f"{kind}-cert.pub").read_text().strip()
+            lab.shell("c4", f"echo '{text}' > {path}-cert.pub")
+    lab.shell("c4", "systemctl reload ssh")
+    proven = play("repair_trust", {**certified.given, "proof_only": True}, hosts=4)
+    assert proven.code != 0
+    assert "TRUST_UNPROVEN" in proven.failures()[-1]
+    assert cells(proven)["c1", "c4"] == "CERTIFICATE_EXPIRED"
+    assert cells(proven)["c4", "c1"] == ""
+    mended = play("repair_trust", certified.given, hosts=4)
+    assert mended.code == 0, mended.output
+
+
+def test_a_revoked_certificate_is_refused(certified: Certified) -> None:
+    run = play("repair_trust", {**certified.given, "ssh_trust_revoked": ["c4"]}, hosts=4)
+    assert run.code != 0
+    found = cells(run)
+    assert found["c1", "c4"] == "CERTIFICATE_REVOKED"
+    assert found["c4", "c1"] == "SSH_AUTH_REFUSED"
+    assert found["c1", "c2"] == found["c3", "c1"] == ""

@@ -16,7 +16,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding im
 
 
 def reach(move: Move) -> Iterator[Finding]:
-    """What the source's own ssh met when it tried. Of a destination that is silent to everybody that is said already."""
+    """What the source's own ssh met when it tried. Of a silent destination that is said already."""
     proof = move.site.proofs.get(move.source, {}).get(move.destination)
     if proof is None or proof.ok or move.destination == move.source:
         return

@@ -90,7 +90,7 @@ def opened(owner: Account) -> Iterator[int]:
 
 
 def read(owner: Account, name: str) -> bytes | None:
-    """A file of the user's C(.ssh); None when it is not there. A link is not followed: raises Refused(PATH_NOT_OURS)."""
+    """A file of the user's C(.ssh); None when it is not there. Raises Refused(PATH_NOT_OURS), for a link too."""
     try:
         with opened(owner) as directory:
             descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)

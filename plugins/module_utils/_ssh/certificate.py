@@ -16,7 +16,13 @@ from dataclasses import dataclass
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.keys import PublicKey
 
-_PUBLIC_PARTS = {"ssh-ed25519": 1, "ssh-rsa": 2, "ecdsa-sha2-nistp256": 2, "ecdsa-sha2-nistp384": 2, "ecdsa-sha2-nistp521": 2}
+_PUBLIC_PARTS = {
+    "ssh-ed25519": 1,
+    "ssh-rsa": 2,
+    "ecdsa-sha2-nistp256": 2,
+    "ecdsa-sha2-nistp384": 2,
+    "ecdsa-sha2-nistp521": 2,
+}
 """How many strings of a certificate are its public key."""
 _SUFFIX = "-cert-v01@openssh.com"
 _SHORT, _LONG = 4, 8
@@ -141,7 +147,9 @@ def _sources(options: list[bytes]) -> tuple[str, ...]:
     return tuple(_Reader(data).string().decode("ascii").split(",")) if data else ()
 
 
-def why_renew(current: Certificate | None, wanted: Wanted, authority: PublicKey, now: float, renew_before_s: float) -> str:
+def why_renew(
+    current: Certificate | None, wanted: Wanted, authority: PublicKey, now: float, renew_before_s: float
+) -> str:
     """Why a new certificate has to be made; empty when the current one will do."""
     if current is None:
         return "there is none"

@@ -13,6 +13,7 @@ import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, MobilityError, Refused
@@ -76,8 +77,9 @@ def plan(context: Context) -> Plan:
     files = wanted(params["host_certificates"], params["revocations"])
     differ = [one for one in files if not one.fits]
     users = list(_users(params["user_certificates"], context.check))
-    effects = [Effect("user", f"write the certificate of {name}", lambda name=name, text=text: _write_user(name, text))
-               for name, text in users]
+    effects = [
+        Effect("user", f"write the certificate of {name}", partial(_write_user, name, text)) for name, text in users
+    ]
     if differ:
         effects.append(Effect("sshd", f"write {', '.join(one.path for one in differ)}", lambda: _apply(differ)))
     return Plan(

@@ -35,7 +35,10 @@ _FAILED = {
     SSH: ("SSH_AUTH_REFUSED", "See the log of sshd there, and the shell of the user."),
     RSYNC: ("RSYNC_REFUSED", "See that rsync is installed on both, and that the user's home there can be written."),
     SOCKET: ("SSH_FORWARDING_REFUSED", "See AllowStreamLocalForwarding and DisableForwarding in its sshd_config."),
-    LIBVIRT: ("LIBVIRT_REFUSED", "See that libvirt answers root there, and that netcat or virt-ssh-helper is installed."),
+    LIBVIRT: (
+        "LIBVIRT_REFUSED",
+        "See that libvirt answers root there, and that virt-ssh-helper or netcat is there.",
+    ),
 }
 _TOKEN_BYTES = 32
 _LISTENER = """

@@ -93,7 +93,10 @@ def _addresses() -> tuple[str, ...]:
         links = json.loads(listing)
     except json.JSONDecodeError:
         raise Refused(
-            "HOST_ADDRESSES_UNKNOWN", socket.gethostname(), "ip -json gave no JSON.", "Install a current iproute2 there."
+            "HOST_ADDRESSES_UNKNOWN",
+            socket.gethostname(),
+            "ip -json gave none.",
+            "Install a newer iproute2.",
         ) from None
     # A temporary address (RFC 8981) is another one tomorrow.
     infos = [info for link in links for info in link.get("addr_info", ()) if not info.get("temporary")]

@@ -24,7 +24,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.keys import p
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._ca import Authority, current
 from ansible_collections.kvmops.mobility.tests.unit.ssh_keys import host_key
 
-SECRET = "a passphrase's $HOME"  # noqa: S105 - of a key that lives as long as the test
+SECRET = "a passphrase's $HOME"
 DAY_S = 86400
 
 

@@ -12,7 +12,10 @@ from ansible_collections.kvmops.mobility.tests.unit.ssh_keys import host_key
 
 C2 = line("c2", host_key(2).line, ["192.0.2.2", "2001:db8::2"])
 C3 = line("c3", host_key(3).line, ["192.0.2.3"])
-THEIRS = b'# people\r\nssh-ed25519 AAAA someone\n\n  from="10.0.0.1" ssh-rsa BBBB kvmops.mobility:c2 really\n# kvmops.mobility:c2'
+THEIRS = (
+    b"# people\r\nssh-ed25519 AAAA someone\n\n"
+    b'  from="10.0.0.1" ssh-rsa BBBB kvmops.mobility:c2 really\n# kvmops.mobility:c2'
+)
 
 
 def test_a_line_is_for_these_addresses_only() -> None:
