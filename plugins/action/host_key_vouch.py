@@ -50,9 +50,14 @@ def _files(settings: Mapping[str, list[str]]) -> list[str]:
     return [os.path.expanduser(one) for one in named if one not in _NOWHERE]
 
 
+def _scratch() -> str:
+    """A directory that Ansible removes at the end of the run."""
+    return str(constants.DEFAULT_LOCAL_TMP)  # type: ignore[attr-defined]  # Ansible sets its constants at run time
+
+
 def _pinned(offer: Offer) -> str:
     """Options that let ssh believe this one key, kept until the end of the run; ssh takes what it reads first."""
-    descriptor, name = tempfile.mkstemp(prefix="vouched-", dir=str(vars(constants)["DEFAULT_LOCAL_TMP"]))
+    descriptor, name = tempfile.mkstemp(prefix="vouched-", dir=_scratch())
     with open(descriptor, "w", encoding="ascii") as handle:
         handle.write(f"{offer.name} {offer.key.line}\n")
     options = {

@@ -18,7 +18,7 @@ from ansible_collections.kvmops.mobility.plugins.plugin_utils import _site, _tru
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._ca import Authority, current
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import ControllerAction
 
-MIGRATION, ROOT = "kvmops.mobility", "kvmops.mobility.root"
+MIGRATION, ROOT = "kvmops.mobility", "kvmops.mobility-root"
 """The principals that authorized_keys ask for: a certificate of the one does not open the other."""
 _DAY_S = 86400
 

@@ -33,8 +33,7 @@ _KRL_TIME = 20
 _KRL_TIME_BYTES = 8
 _BACKDATED = "-5m"
 """Clocks differ a little."""
-_SECRET = "KVMOPS_CA_PASSPHRASE"
-_ASKPASS = f'#!/bin/sh\nprintf "%s\\n" "${_SECRET}"\n'
+_ASKPASS = '#!/bin/sh\nprintf "%s\\n" "$KVMOPS_CA_PASSPHRASE"\n'
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ class Authority:
             with open(helper, "w", encoding="ascii") as handle:
                 handle.write(_ASKPASS)
             os.chmod(helper, 0o700)
-            more = {"SSH_ASKPASS": helper, "SSH_ASKPASS_REQUIRE": "force", _SECRET: self.passphrase}
+            more = dict(SSH_ASKPASS=helper, SSH_ASKPASS_REQUIRE="force", KVMOPS_CA_PASSPHRASE=self.passphrase)
             try:
                 return run(["ssh-keygen", *words], timeout_s=_TIMEOUT_S, environment=more)
             except CommandFailed as error:
