@@ -107,6 +107,12 @@ def test_a_second_run_changes_nothing() -> None:
     assert [one.task for one in run.results if one.result.get("changed")] == []
 
 
+def test_limits_of_sshd_are_warned_of() -> None:
+    run = play("repair_trust", {"proof_only": True, "ssh_trust_parallel_moves": 50})
+    assert run.code == 0, run.output
+    assert "SSHD_LIMITS: c1: MaxStartups begins to drop logins at 10" in run.output
+
+
 def test_nothing_is_believed_with_host_key_checking_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """As ansible-runner and AWX run, when nothing else is said."""
     monkeypatch.setenv("ANSIBLE_HOST_KEY_CHECKING", "false")
