@@ -1,6 +1,6 @@
 # The front door. Each target sets up what it needs on a bare Debian 12, as root; the work is in tools/ and tests/lab/.
 
-.PHONY: help install venv demo test lint unit sanity e2e faults faults-subset faults-selftest faults-proofs build lab-up lab-down clean
+.PHONY: help install venv demo test lint unit sanity e2e faults faults-subset faults-selftest faults-proofs bench build lab-up lab-down clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -41,6 +41,9 @@ faults-selftest: ## the bench turns red without the journal's fsync, the source'
 
 faults-proofs: ## fences after a reboot, illegal moves, lost records
 	@tools/faults --proofs
+
+bench: ## a measurement of bench/ (BENCH=known_hosts; ARGS for its --help)
+	@tools/bench $(BENCH) $(ARGS)
 
 build: ## build the tarball, look into it, install it elsewhere and use it from there
 	@tools/build-check

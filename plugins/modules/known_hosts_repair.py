@@ -111,7 +111,7 @@ options:
 notes:
   - >-
     A hashed name can only be found by computing. For lines with a key of one of the peers that is quick. Each other
-    hashed line is held against every name, at about 2 microseconds each, shared out over the host's processors.
+    hashed line is held against every name, at 1 to 2 microseconds each, shared out over the host's processors.
 seealso:
   - module: ansible.builtin.known_hosts
     description: For one host and one key.

@@ -30,6 +30,7 @@ PURE = (
         UTILS / "_migration" / f"{name}.py"
         for name in ("plan", "claim", "request", "closing", "receipt", "state", "model", "facts")
     ),
+    *(UTILS / "_ssh" / f"{name}.py" for name in ("keys", "known_hosts", "known_hosts_plan", "peers", "errors")),
 )
 """Planning: frozen data in and out."""
 IMPURE = ("subprocess", "libvirt", "libvirt_qemu", "ansible", "socket", "signal")

@@ -39,6 +39,10 @@ def _shared_out(questions: Sequence[Question], names: Sequence[bytes]) -> list[b
     if workers < 2 or len(questions) * len(names) < _WORTH_IT:
         return match_hashes(questions, names)
     chunks = [questions[at : at + _CHUNK] for at in range(0, len(questions), _CHUNK)]
-    # fork: a module is run from an archive that a fresh interpreter could not import from.
-    with multiprocessing.get_context("fork").Pool(min(workers, len(chunks)), os.nice, (19,)) as pool:
+    try:
+        # fork: a module is run from an archive that a fresh interpreter could not import from.
+        pool = multiprocessing.get_context("fork").Pool(min(workers, len(chunks)), os.nice, (19,))
+    except OSError:  # no shared memory here, or no more processes
+        return match_hashes(questions, names)
+    with pool:
         return [name for part in pool.map(partial(match_hashes, names=names), chunks, 1) for name in part]

@@ -12,6 +12,7 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 
@@ -93,18 +94,24 @@ def _fields(blob: bytes) -> list[bytes]:
     return found
 
 
+def knows_type(kind: bytes) -> bool:
+    """Whether ssh takes such keys in known_hosts."""
+    return kind.decode("ascii", "replace") in _FIELDS
+
+
 def fingerprint(key: PublicKey) -> str:
     """As ssh shows it: C(SHA256:) and base64 without padding."""
     return fingerprint_of(key.blob_base64.encode("ascii"))
 
 
+@lru_cache(maxsize=4096)
 def fingerprint_of(blob: bytes) -> str:
-    """The fingerprint of a key's base64 text; empty when that is damaged."""
+    """The fingerprint of a key's base64 text; empty when that is damaged or empty."""
     try:
         digest = hashlib.sha256(_decoded(blob)).digest()
     except (binascii.Error, ValueError):
         return ""
-    return "SHA256:" + base64.b64encode(digest).decode("ascii").rstrip("=")
+    return "SHA256:" + base64.b64encode(digest).decode("ascii").rstrip("=") if blob else ""
 
 
 def fingerprint_matches(text: str, key: PublicKey) -> bool:

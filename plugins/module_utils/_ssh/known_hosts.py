@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.keys import blob_problem
+from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.keys import blob_problem, knows_type
 
 CERT_AUTHORITY = b"@cert-authority"
 REVOKED = b"@revoked"
@@ -28,7 +28,6 @@ _BLANK = b" \t"
 _PATTERN_BYTES = 1023
 """From this length on, ssh takes a pattern for one that matches nothing, and with it its whole line."""
 _BLOCK_BYTES = 64
-_DIGEST_BYTES = 20
 
 
 class Line(NamedTuple):
@@ -82,7 +81,7 @@ class KnownHosts:
         return b"\n"
 
     def find(self, name: str) -> tuple[int, ...]:
-        """Numbers of the lines that ssh would use for *name* (C([name]:port) for a port other than 22)."""
+        """Numbers of the lines that are for *name* (C([name]:port) for a port other than 22), as ssh-keygen -F."""
         wanted = lookup_bytes(name)
         return tuple(number for number, line in enumerate(self.lines, 1) if matches(line, wanted))
 
@@ -109,7 +108,7 @@ def parse_line(raw: bytes) -> Line:
     blob = _word(rest)[0].rstrip(b"\r")
     if len(kind) < 2 or kind.startswith(b"#") or not blob or blob.startswith(b"#"):
         return Line(raw, problem="it has no key")
-    if hosts.startswith(b"|") and hashed(hosts) is None:
+    if hosts.startswith(b"|") and not _HASHED.fullmatch(hosts):
         return Line(raw, problem="its hashed name is damaged")
     return Line(raw, hosts, marker, _shared(kind), blob, _problem(kind, blob))
 
@@ -125,11 +124,13 @@ def _problem(kind: bytes, blob: bytes) -> str:
     return blob_problem(kind, blob)
 
 
+_WORD = re.compile(rb"[ \t]*([^ \t]*)[ \t]*(.*)", re.DOTALL)
+
+
 def _word(text: bytes) -> tuple[bytes, bytes]:
     """The first word, and what comes after the blanks that follow it."""
-    text = text.lstrip(_BLANK)
-    end = min((at for at in (text.find(b" "), text.find(b"\t")) if at >= 0), default=len(text))
-    return text[:end], text[end:].lstrip(_BLANK)
+    found = _WORD.fullmatch(text)
+    return (found[1], found[2]) if found else (b"", b"")
 
 
 def _marker(text: bytes) -> tuple[bytes | None, bytes]:
@@ -154,8 +155,8 @@ def lookup_bytes(name: str) -> bytes:
 
 
 def matches(line: Line, name: bytes) -> bool:
-    """Whether ssh uses *line* for *name*, which is in lower case."""
-    if not line.hosts:
+    """Whether *line* is for *name*, which is in lower case. Where the key is damaged it is, but of no use to ssh."""
+    if not line.hosts or not knows_type(line.type):
         return False
     if line.is_hashed:
         return match_hashes([(line.hosts, (name,))], ())[0] is not None
@@ -200,21 +201,11 @@ def without(hosts: bytes, names: Iterable[bytes]) -> bytes:
 
 def _sha1(data: bytes) -> Any:
     # The file's format asks for SHA-1; a host in FIPS mode gives it for what is no security.
-    return hashlib.new("sha1", data, usedforsecurity=False)
+    return hashlib.sha1(data, usedforsecurity=False)
 
 
-def hashed(hosts: bytes) -> tuple[bytes, bytes] | None:
-    """Salt and digest of C(|1|salt|digest), None when it can never match."""
-    parts = hosts.split(b"|")
-    if len(parts) != 4 or parts[0] or parts[1] != b"1":
-        return None
-    try:
-        salt, digest = (binascii.a2b_base64(part) for part in parts[2:])
-    except binascii.Error:
-        return None
-    # ssh compares the text, so only base64 in its one proper form can be found.
-    proper = len(salt) == len(digest) == _DIGEST_BYTES and hosts == _hash_text(salt, digest)
-    return (salt, digest) if proper else None
+_HASHED = re.compile(rb"\|1\|([A-Za-z0-9+/]{26}[AEIMQUYcgkosw048]=)\|([A-Za-z0-9+/]{26}[AEIMQUYcgkosw048]=)")
+"""Salt and digest, 20 bytes each. ssh compares the text, so only base64 in its one proper form can be found."""
 
 
 def _hash_text(salt: bytes, digest: bytes) -> bytes:
@@ -253,16 +244,16 @@ def match_hashes(questions: Sequence[Question], names: Sequence[bytes]) -> list[
 
 
 def _hidden(hosts: bytes, likely: Sequence[bytes], names: Sequence[bytes]) -> bytes | None:
-    parts = hashed(hosts)
+    parts = _HASHED.fullmatch(hosts)
     if parts is None:
         return None
-    found = _first(parts, likely)
-    return found if found is not None else _first(parts, names)
+    salt, digest = binascii.a2b_base64(parts[1]), binascii.a2b_base64(parts[2])
+    found = _first(salt, digest, likely) if likely else None
+    return _first(salt, digest, names) if found is None and names else found
 
 
-def _first(parts: tuple[bytes, bytes], names: Sequence[bytes]) -> bytes | None:
+def _first(salt: bytes, digest: bytes, names: Sequence[bytes]) -> bytes | None:
     """HMAC by hand: a fifth of what Python's hmac takes, for the key's half is done once for each line."""
-    salt, digest = parts
     inner, outer = _keyed(salt)
     inner_copy, outer_copy = inner.copy, outer.copy
     for name in names:

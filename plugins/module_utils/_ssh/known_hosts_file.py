@@ -260,9 +260,16 @@ def write(text: Text, data: bytes) -> None:
 
 def _make_home(home: str, owner: tuple[int, int]) -> None:
     """C(~/.ssh), private as ssh makes it; what is above it must be there."""
-    with contextlib.suppress(FileExistsError):
+    try:
         os.mkdir(home, 0o700)
-        os.chown(home, *owner, follow_symlinks=False)
+    except FileExistsError:
+        return
+    descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if os.fstat(descriptor).st_uid == os.geteuid():
+            os.fchown(descriptor, *owner)
+    finally:
+        os.close(descriptor)
 
 
 def _place(text: Text, data: bytes, name: str, directory: int) -> None:

@@ -26,6 +26,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.known_hosts i
     Line,
     Question,
     entries,
+    glob,
     hash_name,
     match_hashes,
     match_list,
@@ -360,14 +361,13 @@ def locate(model: KnownHosts, owners: dict[bytes, Peer], match: Match = match_ha
 
 
 def _by_pattern(number: int, line: Line, names: Iterable[bytes]) -> Iterator[Hit]:
-    elements = set(line.hosts.lower().split(b","))
-    fits_without = b",".join(one for one in line.hosts.split(b",") if not one.startswith(b"!"))
+    elements = line.hosts.lower().split(b",")
+    fits = [glob(one) for one in dict.fromkeys(elements) if not one.startswith(b"!")]
     for name in names:
-        verdict = match_list(line.hosts, name)
-        if verdict > 0:
-            yield Hit(number, line, name, exact=name in elements)
-        elif verdict < 0 and match_list(fits_without, name) > 0:
-            yield Hit(number, line, name, exact=False, excluded=True)
+        if any(one.fullmatch(name) for one in fits):
+            verdict = match_list(line.hosts, name)
+            if verdict:
+                yield Hit(number, line, name, exact=verdict > 0 and name in elements, excluded=verdict < 0)
 
 
 def _hidden(hidden: Sequence[tuple[int, Line]], owners: dict[bytes, Peer], match: Match) -> list[Hit]:

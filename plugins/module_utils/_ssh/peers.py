@@ -13,6 +13,7 @@ import ipaddress
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
@@ -37,12 +38,12 @@ class Peer:
     keys: tuple[PublicKey, ...] = ()
     """All host keys it has. Empty: nothing is known of them."""
 
-    @property
+    @cached_property
     def lookups(self) -> tuple[bytes, ...]:
         """What ssh looks for in known_hosts, once each."""
         return tuple(dict.fromkeys(lookup_bytes(lookup(name, self.port)) for name in self.names))
 
-    @property
+    @cached_property
     def blobs(self) -> tuple[bytes, ...]:
         """Its keys as they stand in a file."""
         return tuple(key.blob_base64.encode("ascii") for key in self.keys)
