@@ -1,6 +1,6 @@
 # The front door. Each target sets up what it needs on a bare Debian 12, as root; the work is in tools/ and tests/lab/.
 
-.PHONY: help install venv demo test lint unit sanity e2e faults faults-subset faults-selftest faults-proofs bench build lab-up lab-down clean
+.PHONY: help install venv demo test lint unit sanity e2e molecule faults faults-subset faults-selftest faults-proofs bench build lab-up lab-down clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -29,6 +29,9 @@ sanity: ## ansible-test sanity on a copy outside the checkout
 
 e2e: ## pytest tests/e2e on the lab's two hosts (ARGS='-k name' passes options)
 	@tools/e2e $(ARGS)
+
+molecule: ## the roles' molecule scenarios with testinfra, on the lab's hosts (ARGS='-s ssh_trust')
+	@tools/molecule $(ARGS)
 
 faults-subset: ## each mechanism of the fault bench once
 	@tools/faults --subset

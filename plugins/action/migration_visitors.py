@@ -16,5 +16,11 @@ class ActionModule(ControllerAction):
     """Gathers what was found of the guests on all hypervisors."""
 
     def work(self, arguments: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
-        """The guests as domain_fit_info takes them."""
-        return {"changed": False, "guests": _site.visitors(variables)}
+        """The guests as domain_fit_info takes them, and whom this hypervisor has to reach, as ssh_proof does."""
+        here = str(variables.get("inventory_hostname", ""))
+        destination = str(arguments.get("destination") or "")
+        return {
+            "changed": False,
+            "guests": _site.visitors(variables),
+            "peers": _site.peers(variables, here, destination, int(arguments.get("port") or 22)) if here else [],
+        }

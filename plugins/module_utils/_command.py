@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, TimedOut
@@ -28,19 +28,25 @@ class Completed:
     stderr: str
 
 
-def run(argv: Sequence[str], *, timeout_s: float, accept: Sequence[int] = (0,)) -> Completed:
-    """Run *argv* without a shell, in the C locale so that its words can be read.
+def run(
+    argv: Sequence[str],
+    *,
+    timeout_s: float,
+    accept: Sequence[int] = (0,),
+    environment: Mapping[str, str] | None = None,
+) -> Completed:
+    """Run *argv* without a shell, in the C locale so that its words can be read, with more in its *environment*.
 
     Raises CommandFailed (COMMAND_MISSING, COMMAND_FAILED with the exit code and the last words) and
     TimedOut (COMMAND_TIMED_OUT); the program is ended in that case.
     """
-    environment = {**os.environ, "LC_ALL": "C", "LANG": "C"}
+    variables = {**os.environ, "LC_ALL": "C", "LANG": "C", **(environment or {})}
     try:
         done = subprocess.run(
             list(argv),
             capture_output=True,
             check=False,
-            env=environment,
+            env=variables,
             stdin=subprocess.DEVNULL,
             text=True,
             errors="replace",

@@ -48,10 +48,12 @@ options:
     type: int
     default: 22
   identity_file:
-    description: Private key on this hypervisor. Without it, what ssh offers for root.
+    description: >-
+      Private key on this hypervisor. Without it and O(known_hosts_file), those of O(user) here, as the role
+      C(kvmops.mobility.ssh_trust) makes them; where there are none, what ssh uses for root.
     type: path
   known_hosts_file:
-    description: Known hosts file on this hypervisor. Without it, ssh's own.
+    description: Known hosts file on this hypervisor. Without it, as for O(identity_file).
     type: path
   compress:
     description: >-

@@ -21,7 +21,14 @@ description:
 extends_documentation_fragment:
   - kvmops.mobility.attributes
   - kvmops.mobility.attributes.info
-options: {}
+options:
+  destination:
+    description: Where the guests are to go; empty or V(auto) for anywhere.
+    type: str
+  port:
+    description: The port of sshd on the hypervisors.
+    type: int
+    default: 22
 """
 
 EXAMPLES = r"""
@@ -33,6 +40,11 @@ EXAMPLES = r"""
 RETURN = r"""
 guests:
   description: One entry for each guest.
+  returned: success
+  type: list
+  elements: dict
+peers:
+  description: Whom this hypervisor has to reach with the guests it has, as M(kvmops.mobility.ssh_proof) takes them.
   returned: success
   type: list
   elements: dict

@@ -16,6 +16,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts i
     DomainFacts,
     FitFacts,
     HypervisorFacts,
+    ProofFacts,
 )
 
 _UNCERTAIN_S = 1.0
@@ -61,7 +62,18 @@ def read_site(variables: Mapping[str, Any]) -> Site:
             if one
         },
         addresses={name: address(variables["hostvars"][name], name) for name in names},
+        proofs={name: _proofs(variables, name) for name in names},
     )
+
+
+def _proofs(variables: Mapping[str, Any], name: str) -> dict[str, ProofFacts]:
+    """What a hypervisor proved of the others; when the proof itself failed, that is said of each."""
+    found = variables["hostvars"][name].get("kvmops_proofs") or {}
+    if found.get("code"):
+        why = {**found, "ok": False, "message": _plain(found)}
+        wanted = result_of(variables, name, "kvmops_visitors") or {}
+        return {one["name"]: ProofFacts.from_result(why) for one in wanted.get("peers", ())}
+    return {one["peer"]: ProofFacts.from_result(one) for one in found.get("proofs", ())}
 
 
 def unreachable(variables: Mapping[str, Any]) -> dict[str, str]:
@@ -90,6 +102,22 @@ def visitors(variables: Mapping[str, Any]) -> list[dict[str, str]]:
             for guest in located["domains"]
         ]
     return found
+
+
+def peers(variables: Mapping[str, Any], here: str, destination: str, port: int) -> list[dict[str, Any]]:
+    """Whom *here* has to reach with the wanted guests it has: the destination, or every other when that is open."""
+    located = result_of(variables, here, "kvmops_domains") or {"domains": ()}
+    others = [name for name in hypervisors(variables) if name != here and destination in ("", "auto", name)]
+    return [
+        {"name": name, "address": address(variables["hostvars"][name], name), "port": port}
+        for name in (others if located["domains"] else ())
+    ]
+
+
+def _plain(failure: Mapping[str, Any]) -> str:
+    """A failure's message without its code, subject and remedy."""
+    words = str(failure["msg"]).removeprefix(f"{failure['code']}: {failure.get('subject', '')}: ")
+    return words.removesuffix(str(failure.get("remedy", ""))).strip()
 
 
 def migrations(variables: Mapping[str, Any]) -> dict[str, Sequence[Mapping[str, Any]]]:

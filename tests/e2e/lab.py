@@ -64,6 +64,13 @@ def run(
     return done
 
 
+def on_machine(*words: str, timeout_s: float = 60) -> str:
+    """What a program on the machine under the lab printed; it has to succeed."""
+    done = subprocess.run(words, capture_output=True, text=True, timeout=timeout_s, check=False)
+    assert done.returncode == 0, f"{' '.join(words)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
 def remote(host: str, name: str, payload: object = None, timeout_s: float = 60) -> Any:
     """What C(main(payload)) of remote/NAME.py returns when it is run as root on *host*."""
     source = (REMOTE / f"{name}.py").read_text(encoding="utf-8")

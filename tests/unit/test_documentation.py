@@ -81,8 +81,9 @@ def problems(module: str, task: dict[str, Any]) -> list[str]:
     found += [f"missing {name}" for name, one in options.items() if one.get("required") and name not in given]
     for name, value in given.items():
         choices = options.get(name, {}).get("choices")
-        if choices and "{{" not in str(value) and value not in choices:
-            found.append(f"{name} cannot be {value}")
+        for one in value if isinstance(value, list) else [value]:
+            if choices and "{{" not in str(one) and one not in choices:
+                found.append(f"{name} cannot be {one}")
     return found
 
 
@@ -93,8 +94,8 @@ def test_examples_can_be_copied(module: str) -> None:
     assert own, "no example calls the module itself"
     for task in tasks:
         assert task["name"]
-        called = module_of(task).rpartition(".")[2]
-        assert problems(called, task) == []
+        prefix, _dot, called = module_of(task).rpartition(".")
+        assert prefix != "kvmops.mobility" or problems(called, task) == []
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,8 @@ ON_THE_CONTROLLER = {
 OPERATORS = frozenset(documented_options("migration_request")) | {"only_hosts", "all", "select", "query", "strategy"}
 OPERATORS_ONLY = OPERATORS - {"capacity", "stop", "flavors", "operation", "playbooks_version"}
 """Those names come from kvmops_capacity and so on, never from the operator's command line."""
+HOST_ROLES = ("ssh_trust",)
+"""Roles that run on the hypervisors themselves, not on a host that stands for a guest."""
 PLAYBOOKS = tuple(sorted((ROOT / "playbooks").rglob("*.yml")))
 
 
@@ -56,7 +58,43 @@ def problems(text: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("path", ROLE_FILES, ids=lambda path: str(path.relative_to(ROOT / "roles")))
+def host_problems(text: str) -> list[str]:
+    """What is wrong with the tasks of a role that runs on the hypervisors: there, nothing is delegated but to here."""
+    found = []
+    for task in tasks_in(yaml.safe_load(text)):
+        module = module_of(task)
+        name = f"{task.get('name', '(no name)')}: {module}"
+        if module.startswith(PREFIX) and module[len(PREFIX) :] not in MODULES:
+            found.append(f"{name}: there is no such module")
+        elif not module.startswith((PREFIX, "ansible.builtin.")):
+            found.append(f"{name}: of another collection")
+        if task.get("delegate_to", "localhost") != "localhost":
+            found.append(f"{name}: delegates to {task['delegate_to']}")
+    return found
+
+
+GUEST_FILES = tuple(path for path in ROLE_FILES if path.parts[-3] not in HOST_ROLES)
+HOST_FILES = tuple(path for path in ROLE_FILES if path not in GUEST_FILES)
+
+
+@pytest.mark.parametrize("path", HOST_FILES, ids=lambda path: str(path.relative_to(ROOT / "roles")))
+def test_a_role_for_hosts_works_where_it_runs(path: Path) -> None:
+    assert host_problems(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "- kvmops.mobility.ssh_trust_plans: {}",
+        "- ansible.posix.authorized_key: {}",
+        "- {kvmops.mobility.ssh_identity: {user: root}, delegate_to: c2}",
+    ],
+)
+def test_a_task_of_such_a_role_that_strays_is_found(bad: str) -> None:
+    assert len(host_problems(bad)) == 1
+
+
+@pytest.mark.parametrize("path", GUEST_FILES, ids=lambda path: str(path.relative_to(ROOT / "roles")))
 def test_every_task_that_works_on_a_hypervisor_delegates(path: Path) -> None:
     assert problems(path.read_text(encoding="utf-8")) == []
 

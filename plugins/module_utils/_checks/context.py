@@ -20,6 +20,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts i
     FitFacts,
     HypervisorFacts,
     LockFacts,
+    ProofFacts,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration, Request, Size
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status
@@ -38,6 +39,8 @@ class Site:
     """By hypervisor, then by the guest's UUID. The source's own entry tells of left-over paths there."""
     addresses: Mapping[str, str] = field(default_factory=dict)
     """Where other hypervisors' ssh reaches each; one without an entry is reached by its inventory name."""
+    proofs: Mapping[str, Mapping[str, ProofFacts]] = field(default_factory=dict)
+    """By source, then by destination: whether the source's ssh gets there. Those that could be asked for."""
 
     def names(self) -> tuple[str, ...]:
         """Every hypervisor of the inventory, whether it answered or not."""

@@ -241,6 +241,21 @@ class HypervisorFacts:
 
 
 @dataclass(frozen=True)
+class ProofFacts:
+    """Whether one hypervisor's ssh reaches another one, with a verified host key."""
+
+    ok: bool
+    code: str = ""
+    message: str = ""
+    remedy: str = ""
+
+    @classmethod
+    def from_result(cls, data: Mapping[str, Any]) -> ProofFacts:
+        """As ssh_proof or a failed task tells it."""
+        return cls(bool(data["ok"]), *(str(data.get(one, "")) for one in ("code", "message", "remedy")))
+
+
+@dataclass(frozen=True)
 class FitFacts:
     """What one hypervisor says about one guest that may come to it."""
 

@@ -17,6 +17,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._command import Co
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import identity
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import rsync
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 
@@ -77,13 +78,14 @@ def _digests(sources: Sequence[str]) -> dict[str, str]:
 
 
 def _copy(params: Mapping[str, Any]) -> rsync.Copy:
+    files = identity.of(params["user"], params["identity_file"], params["known_hosts_file"])
     peer = rsync.Peer(
         address=params["address"],
         user=params["user"],
         directory=params["dest"],
         port=params["port"],
-        identity_file=params["identity_file"] or "",
-        known_hosts_file=params["known_hosts_file"] or "",
+        identity_file=files.identity_file,
+        known_hosts_file=files.known_hosts_file,
     )
     return rsync.Copy(
         sources=tuple(params["src"]),

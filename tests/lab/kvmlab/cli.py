@@ -8,12 +8,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
 from . import guest, lab, trouble
-from .config import GIB, HOSTS, LabError, host_spec
+from .config import GIB, HOSTS, MOST_HOSTS, LabError, host_spec
 from .domain import GuestSpec
 from .host import Host
 from .run import say
@@ -47,7 +48,11 @@ def main(argv: Sequence[str]) -> int:
         return 130
 
 
-def _up(_arguments: argparse.Namespace) -> int:
+def _up(arguments: argparse.Namespace) -> int:
+    if arguments.hosts > len(HOSTS):
+        # What the lab is made of is read once, at the start of a program.
+        os.environ["KVMLAB_HOSTS"] = str(arguments.hosts)
+        os.execv(sys.executable, [sys.executable, "-m", "kvmlab", "up"])
     lab.up()
     return 0
 
@@ -155,10 +160,12 @@ def _print_view(view: GuestView) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="lab", description="Two libvirt hosts and small real guests on one machine.")
+    parser = argparse.ArgumentParser(prog="lab", description="Libvirt hosts and small real guests on one machine.")
     verbs = parser.add_subparsers(required=True, metavar="VERB")
 
-    verbs.add_parser("up", help="bring everything up, healing what is broken").set_defaults(verb=_up)
+    up = verbs.add_parser("up", help="bring everything up, healing what is broken")
+    up.add_argument("--hosts", type=int, choices=range(2, MOST_HOSTS + 1), default=2, help="how many (default 2)")
+    up.set_defaults(verb=_up)
     verbs.add_parser("down", help="take everything away but the cache").set_defaults(verb=_down)
 
     status = verbs.add_parser("status", help="hosts and guests; exit code 0 when all hosts are up")

@@ -46,16 +46,36 @@ def _instance() -> int:
 INSTANCE = _instance()
 """Which of several labs on one machine this is; they share nothing but the cache."""
 
+MOST_HOSTS = 4
+"""Hosts a lab can have; two unless it is asked for more."""
+
+
+def _count() -> int:
+    """As many as KVMLAB_HOSTS says, and all that were made: `down` takes every one of them away."""
+    word = os.environ.get("KVMLAB_HOSTS") or "2"
+    if not word.isdigit() or not 2 <= int(word) <= MOST_HOSTS:
+        raise SystemExit(f"lab: KVMLAB_HOSTS={word}: give a number from 2 to {MOST_HOSTS}")
+    made = [number for number in range(1, MOST_HOSTS + 1) if (run_dir() / f"hosts/c{number}").is_dir()]
+    return max(int(word), *made) if made else int(word)
+
+
+def run_dir() -> Path:
+    """Everything one lab is made of; gone after `down`."""
+    return Path(f"/var/lib/kvmlab-{INSTANCE}" if INSTANCE else "/var/lib/kvmlab")
+
+
 # The machine itself may sit in 192.0.2.0/24, so the lab uses another documentation network.
-HOSTS = tuple(HostSpec(f"c{number}", f"198.51.100.{10 * INSTANCE + 10 + number}") for number in (1, 2))
+ALL_HOSTS = tuple(
+    HostSpec(f"c{number}", f"198.51.100.{10 * INSTANCE + 10 + number}") for number in range(1, MOST_HOSTS + 1)
+)
+"""Those there could be: every host knows their names from the start, so that one that comes later changes nothing."""
+HOSTS = ALL_HOSTS[: _count()]
 NETWORK = "198.51.100.0/24"
 BRIDGE = f"kvmlab{INSTANCE}"
 # Instance 0 has the whole network on its bridge; the others are reached by a route to each host, which goes before it.
 BRIDGE_ADDRESS = f"198.51.100.{10 * INSTANCE + 10}/32" if INSTANCE else "198.51.100.1/24"
 GUEST_BRIDGE = "br0"
 
-MIGRATION_USER = "kvmops"
-MIGRATION_HOME = "/var/lib/kvmops-home"
 IMAGES_DIR = "/var/lib/libvirt/images"
 RECORDS_DIR = "/var/lib/kvmops"
 BOOT_DIR = "/var/lib/libvirt/boot"
@@ -71,11 +91,6 @@ GIB = 1024**3
 def cache_dir() -> Path:
     """What is slow to make and the same for every lab; survives `down`."""
     return Path(os.environ.get("KVMLAB_CACHE", "/var/cache/kvmlab"))
-
-
-def run_dir() -> Path:
-    """Everything one lab is made of; gone after `down`."""
-    return Path(f"/var/lib/kvmlab-{INSTANCE}" if INSTANCE else "/var/lib/kvmlab")
 
 
 def ssh_dir() -> Path:

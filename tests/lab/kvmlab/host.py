@@ -15,16 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .config import (
+    ALL_HOSTS,
     BOOT_DIR,
     BRIDGE,
     EMULATOR_WRAPPER,
     GUEST_BRIDGE,
-    HOSTS,
     IMAGES_DIR,
     INITRD,
     KERNEL,
-    MIGRATION_HOME,
-    MIGRATION_USER,
     NETWORK,
     RECORDS_DIR,
     HostSpec,
@@ -171,7 +169,7 @@ class Host:
         # would switch on libvirt's TLS and TCP sockets and with them stop libvirtd.
         machine_id = uuid.uuid5(MACHINE_IDS, self.name)
         (etc / "machine-id").write_text(f"{machine_id.hex}\n")
-        names = "".join(f"{spec.address} {spec.name}\n" for spec in HOSTS)
+        names = "".join(f"{spec.address} {spec.name}\n" for spec in ALL_HOSTS)
         (etc / "hosts").write_text(f"127.0.0.1 localhost\n{names}")
         # Nobody needs a service manager of root's own, and after a crash its stop can take 90 s: the control groups
         # of a host outlive it.
@@ -179,7 +177,6 @@ class Host:
         self._write_network(etc / "systemd/network")
         self._write_libvirt(etc / "libvirt")
         self._wrap_emulator()
-        self._add_migration_user()
 
     def _write_network(self, directory: Path) -> None:
         length = NETWORK.split("/")[1]
@@ -212,20 +209,6 @@ class Host:
         emulator.rename(emulator.with_name(f"{emulator.name}.real"))
         emulator.write_text(EMULATOR_WRAPPER)
         emulator.chmod(0o755)
-
-    def _add_migration_user(self) -> None:
-        run(
-            [
-                "chroot",
-                self.root,
-                "useradd",
-                "--system",
-                "--create-home",
-                f"--home-dir={MIGRATION_HOME}",
-                "--shell=/bin/sh",
-                MIGRATION_USER,
-            ]
-        )
 
     def settle(self, image: Image) -> None:
         """Note that everything of it is in place; before this it is made anew by the next `up`."""

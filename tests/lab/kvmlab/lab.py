@@ -21,7 +21,7 @@ from .mounts import mounts_below, share_mounts, unmount_below
 from .network import ensure_bridge, remove_bridge
 from .run import say, wait_for
 from .trouble import put_right, troubles
-from .trust import ensure_lab_key, make_host_keys, write_trust
+from .trust import ensure_lab_key, establish, make_host_keys, pin
 from .virsh import guest_states
 
 
@@ -72,6 +72,7 @@ def up() -> None:
             host.boot()
         for host in down_hosts:
             host.wait_ready()
+        establish(hosts)
     say(f"up after {time.monotonic() - began:.1f} s")
 
 
@@ -94,8 +95,7 @@ def _make(hosts: list[Host], wanted: list[Host], image: Image) -> None:
         say(f"making {host.name}")
         host.prepare()
         make_host_keys(host)
-    if new:
-        write_trust(hosts)
+    pin(hosts)
     for host in new:
         host.settle(image)
 
@@ -113,6 +113,7 @@ def down() -> None:
         left = mounts_below(run_dir())
         if left:
             raise LabError(f"still mounted: {', '.join(map(str, left))}")
+        (run_dir() / "trust").unlink(missing_ok=True)
         for directory in (guests_dir(), ssh_dir(), run_dir() / "hosts"):
             shutil.rmtree(directory, ignore_errors=True)
         if run_dir().is_dir():

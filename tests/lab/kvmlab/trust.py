@@ -1,21 +1,26 @@
 # Copyright: (c) 2026, kvmops.mobility contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keys: the lab's way into the hosts, and the hosts' trust in each other.
+"""Keys: the lab's way into the hosts. That the hosts trust each other is what the collection's own playbook does.
 
-Host keys are made here and read from the root file systems, so what is pinned is what the
-hosts really have; nothing is ever learnt over the network.
+Host keys are made here and read from the root file systems, so what is pinned for the machine is what the hosts really
+have; nothing is ever learnt over the network.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from .config import HOSTS, MIGRATION_HOME, MIGRATION_USER, NETWORK, ssh_dir
+from .config import HOSTS, INSTANCE, LabError, cache_dir, run_dir, ssh_dir
 from .host import Host
-from .run import run
+from .run import run, run_logged, say
+
+ROOT = Path(__file__).resolve().parents[3]
+_PLAYBOOK = "kvmops.mobility.repair_trust"
 
 
 def lab_key() -> Path:
@@ -60,11 +65,13 @@ def ensure_lab_key() -> None:
 
 
 def make_host_keys(host: Host) -> None:
-    """Give a new host its host keys and root's own key."""
+    """Give a new host its host keys, and let the lab's own key in."""
     run(["ssh-keygen", "-A", "-f", host.root])
     home = host.root / "root/.ssh"
     home.mkdir(mode=0o700, exist_ok=True)
-    _ensure_key(home / "id_ed25519", f"root@{host.name}")
+    keys = home / "authorized_keys"
+    keys.write_text(lab_key().with_name(f"{lab_key().name}.pub").read_text())
+    keys.chmod(0o600)
 
 
 def _ensure_key(path: Path, comment: str) -> None:
@@ -72,18 +79,52 @@ def _ensure_key(path: Path, comment: str) -> None:
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path])
 
 
-def write_trust(hosts: Sequence[Host]) -> None:
-    """Pin all host keys everywhere and let the hosts' roots in where a migration needs it."""
+def pin(hosts: Sequence[Host]) -> None:
+    """Let the machine know the hosts' keys, as they are."""
     pinned = "".join(_pins(host) for host in hosts)
-    lab_known_hosts().write_text(pinned)
-    for host in hosts:
-        (host.root / "etc/ssh/ssh_known_hosts").write_text(pinned)
-        peers = [_public(peer.root / "root/.ssh/id_ed25519") for peer in hosts if peer is not host]
-        # libvirt's peer-to-peer migration logs in as root
-        root_lines = [_public(lab_key()), *(f'from="{NETWORK}" {key}' for key in peers)]
-        _authorize(host, "root", "/root", root_lines)
-        options = f'restrict,port-forwarding,from="{NETWORK}"'
-        _authorize(host, MIGRATION_USER, MIGRATION_HOME, [f"{options} {key}" for key in peers])
+    if not lab_known_hosts().exists() or lab_known_hosts().read_text() != pinned:
+        lab_known_hosts().write_text(pinned)
+
+
+def establish(hosts: Sequence[Host]) -> None:
+    """Let the hosts trust each other, as an operator does; at once when that was done for these host keys.
+
+    KVMLAB_TRUST=no leaves that to whoever asked for the lab.
+    """
+    if os.environ.get("KVMLAB_TRUST") == "no":
+        return
+    stamp = run_dir() / "trust"
+    state = hashlib.sha256("".join(_pins(host) for host in hosts).encode()).hexdigest()
+    if stamp.exists() and stamp.read_text() == state:
+        return
+    say(f"{_PLAYBOOK}: {', '.join(host.name for host in hosts)}")
+    log = cache_dir() / f"trust-{INSTANCE}.log"
+    log.unlink(missing_ok=True)
+    settings = {
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".tree"),
+        "KVMLAB_INSTANCE": str(INSTANCE),
+    }
+    words = [f"{name}={value}" for name, value in settings.items()]
+    run_logged(["env", "-C", ROOT, *words, _ansible_playbook(), *_inventory(), _PLAYBOOK], log, timeout_s=600)
+    stamp.write_text(state)
+
+
+def _inventory() -> list[str]:
+    further = [f"instance_{spec.name}.yml" for spec in HOSTS[2:]]
+    return [word for name in ("instance.yml", *further) for word in ("-i", str(ROOT / "tests/lab" / name))]
+
+
+def _ansible_playbook() -> str:
+    """That of the checkout's own environment, else one that is on the path; .tree is made when it lacks."""
+    own = ROOT / ".venv/bin/ansible-playbook"
+    known = str(own) if own.exists() else shutil.which("ansible-playbook")
+    wanted = ["tree"] if known else ["tree", "venv"]
+    if not known or not (ROOT / ".tree").is_dir():
+        run([ROOT / "tools/prepare", *wanted], timeout_s=900)
+    if not known and not own.exists():
+        raise LabError("there is no ansible-playbook: run `make venv` first")
+    return known or str(own)
 
 
 def _pins(host: Host) -> str:
@@ -93,26 +134,3 @@ def _pins(host: Host) -> str:
         kind, key = public.read_text().split()[:2]
         lines.append(f"{spec.name},{spec.address} {kind} {key}\n")
     return "".join(lines)
-
-
-def _public(private: Path) -> str:
-    return private.with_name(f"{private.name}.pub").read_text().strip()
-
-
-def _authorize(host: Host, user: str, home: str, lines: Sequence[str]) -> None:
-    directory = host.root / home.lstrip("/") / ".ssh"
-    directory.mkdir(mode=0o700, exist_ok=True)
-    keys = directory / "authorized_keys"
-    keys.write_text("".join(f"{line}\n" for line in lines))
-    keys.chmod(0o600)
-    uid, gid = _ids(host, user)
-    for path in (directory, keys):
-        shutil.chown(path, uid, gid)
-
-
-def _ids(host: Host, user: str) -> tuple[int, int]:
-    for line in (host.root / "etc/passwd").read_text().splitlines():
-        fields = line.split(":")
-        if fields[0] == user:
-            return int(fields[2]), int(fields[3])
-    raise KeyError(user)

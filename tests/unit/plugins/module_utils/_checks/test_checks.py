@@ -380,6 +380,8 @@ ROOT = PLUGINS.parent
 PROVOKED_ON_REAL_HOSTS = {
     "LIMIT_NOT_SUPPORTED",
     "TAGS_NOT_SUPPORTED",
+    "SSHD_LIMITS",
+    "TRUST_UNPROVEN",
 }
 """Codes that only a playbook can give; tests/e2e must name them."""
 NOT_CODES = {"VERIFY_RESIZE", "GUEST_CHECKS", "DESTINATION_CHECKS", "LC_ALL", "LIBVIRT_IMP_ERR"}
