@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import os
+import pwd
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -16,7 +17,6 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._command import Co
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, MobilityError
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import (
-    account,
     authorized_keys,
     identity,
     installed,
@@ -37,13 +37,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             raise KeyError(name)
         return SimpleNamespace(pw_dir=str(made), pw_uid=os.getuid(), pw_gid=os.getgid(), pw_shell="/bin/sh")
 
-    monkeypatch.setattr(account.pwd, "getpwnam", getpwnam)
+    monkeypatch.setattr(pwd, "getpwnam", getpwnam)
     return made
 
 
 def context(check: bool = False, **params: Any) -> Context:
-    fake: Any = SimpleNamespace(params={"user": "ann", "rotate": False, **params}, check=check, warn=lambda _text: None)
-    return fake
+    fake = SimpleNamespace(params={"user": "ann", "rotate": False, **params}, check=check, warn=lambda _text: None)
+    return cast(Context, fake)
 
 
 def carried_out(plan: Plan) -> list[str]:

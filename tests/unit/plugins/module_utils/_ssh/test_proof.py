@@ -113,7 +113,7 @@ def test_a_proof_that_could_not_be_made_is_told_of_every_destination() -> None:
         "remedy": "Set it.",
         "msg": "CONTROLLER_NOT_VERIFYING: c1: believes anything. Set it.",
     }
-    hosts = {
+    hosts: dict[str, dict[str, Any]] = {
         "c1": {"kvmops_proofs": failed, "kvmops_visitors": {"peers": [{"name": "c2"}]}, "kvmops_hypervisor": {}},
         "c2": {"kvmops_hypervisor": {}},
     }
@@ -123,8 +123,10 @@ def test_a_proof_that_could_not_be_made_is_told_of_every_destination() -> None:
 
 @pytest.mark.parametrize(("destination", "names"), [("", ["c2", "c3"]), ("auto", ["c2", "c3"]), ("c3", ["c3"])])
 def test_whom_a_source_has_to_reach(destination: str, names: list[str]) -> None:
-    hosts = {name: {"kvmops_hypervisor": {}, "ansible_host": f"{name}.example.com"} for name in ("c1", "c2", "c3")}
-    hosts["c1"]["kvmops_domains"] = {"domains": [{}]}  # type: ignore[assignment]
+    hosts: dict[str, dict[str, Any]] = {
+        name: {"kvmops_hypervisor": {}, "ansible_host": f"{name}.example.com"} for name in ("c1", "c2", "c3")
+    }
+    hosts["c1"]["kvmops_domains"] = {"domains": [{}]}
     found = _site.peers(variables(hosts), "c1", destination, 2222)
     assert [(one["name"], one["address"], one["port"]) for one in found] == [
         (name, f"{name}.example.com", 2222) for name in names
@@ -138,7 +140,7 @@ def test_whom_a_source_has_to_reach(destination: str, names: list[str]) -> None:
 def test_the_table(capsys: pytest.CaptureFixture[str]) -> None:
     well = {"peer": "c1", "ok": True, "code": "", "message": "", "remedy": "", "parts": []}
     bad = {**well, "peer": "c2", "ok": False, "code": "HOST_KEY_CHANGED", "message": "m.", "remedy": "r."}
-    hosts = {
+    hosts: dict[str, dict[str, Any]] = {
         "c1": {"ssh_trust_proofs": {"proofs": [bad, {**well, "peer": "c3"}]}},
         "c2": {"ssh_trust_proofs": {"proofs": [well, {**well, "peer": "c3"}]}},
         "c3": {"kvmops_unusable": "HOST_UNREACHABLE: c3: did not answer."},
