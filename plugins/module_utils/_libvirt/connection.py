@@ -8,6 +8,7 @@ PRIVATE to the collection kvmops.mobility.
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,6 +70,22 @@ def _quietly(call: Callable[[], object]) -> None:
         return
 
 
+@contextmanager
+def errors_kept() -> Iterator[None]:
+    """For calls into libvirt whose error matters: no garbage is collected meanwhile.
+
+    The binding asks for the error after the call. A domain's handle that is collected in between frees itself with
+    another call, which resets it: the exception then has neither code nor words.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
 def translated(subject: str, attempted: str, call: Callable[[], _T]) -> _T:
     """The result of *call*; libvirt's error as ours, by its code and never by its text.
 
@@ -76,7 +93,8 @@ def translated(subject: str, attempted: str, call: Callable[[], _T]) -> _T:
     attempted.
     """
     try:
-        return call()
+        with errors_kept():
+            return call()
     except libvirt.libvirtError as error:
         raise _translate(error, subject, attempted) from None
 

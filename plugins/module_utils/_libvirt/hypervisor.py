@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ET
 from typing import Any, Callable, TypeVar
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, NotFound
-from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connection import translated
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connection import errors_kept, translated
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt
 
@@ -65,13 +65,15 @@ class Hypervisor:
         return found
 
     def _lookup(self, call: Callable[[str], Any], key: str) -> Any:
-        try:
-            return call(key)
-        except libvirt.libvirtError as error:
-            absent = (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_INVALID_ARG)
-            if error.get_error_code() in absent:
-                return None
-            return translated(key, "look it up", lambda: call(key))
+        def look() -> Any:
+            try:
+                return call(key)
+            except libvirt.libvirtError as error:
+                if error.get_error_code() in (libvirt.VIR_ERR_NO_DOMAIN, libvirt.VIR_ERR_INVALID_ARG):
+                    return None
+                raise
+
+        return translated(key, "look it up", look)
 
     def define(self, xml: str) -> Domain:
         """Store a definition, validated against libvirt's schema. Starts nothing."""
@@ -113,9 +115,10 @@ class Hypervisor:
             libvirt.VIR_CPU_COMPARE_SUPERSET: "superset",
         }
         try:
-            answer = self._connection.compareHypervisorCPU(
-                emulator or None, arch, machine or None, domain_type, cpu_xml, 0
-            )
+            with errors_kept():
+                answer = self._connection.compareHypervisorCPU(
+                    emulator or None, arch, machine or None, domain_type, cpu_xml, 0
+                )
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_CPU_INCOMPATIBLE:
                 return "incompatible"

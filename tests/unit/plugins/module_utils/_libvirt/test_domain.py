@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import pytest
@@ -199,3 +200,20 @@ def test_a_look_up_that_fails_is_not_an_absence() -> None:
     with pytest.raises(Lost) as error:
         Hypervisor(Old(libvirt.VIR_ERR_RPC)).find("web1")
     assert error.value.code == "LIBVIRT_UNAVAILABLE"
+
+
+def test_handles_that_are_collected_meanwhile_take_no_error_with_them(bed: Bed) -> None:
+    """Each round leaves a handle that only the collector can free, and lets the collector come at another moment."""
+    bed.hypervisor.define(bed.xml())
+    before = gc.get_threshold()
+    try:
+        for number in range(1000):
+            gc.disable()
+            lost: list[Any] = [bed.connection.lookupByName("web1")]
+            lost.append(lost)
+            del lost
+            gc.set_threshold(number % 40 + 1)
+            gc.enable()
+            assert bed.hypervisor.find("no such guest") is None
+    finally:
+        gc.set_threshold(*before)
