@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Mapping
 from typing import Any
@@ -14,10 +13,8 @@ from ansible import constants
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.keys import fingerprint
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import ControllerAction
-from ansible_collections.kvmops.mobility.plugins.plugin_utils._verifying import require_setting, route
+from ansible_collections.kvmops.mobility.plugins.plugin_utils._verifying import Route, lookup, require_setting, route
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._vouch import Offer, require_fingerprint, vouched
-
-_NOWHERE = ("/dev/null", "none")
 
 
 class ActionModule(ControllerAction):
@@ -25,29 +22,30 @@ class ActionModule(ControllerAction):
 
     def work(self, arguments: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
         """The key, the controller's files that speak of it, and ssh's options for this run."""
-        where = str(variables["inventory_hostname"])
+        where = str(arguments.get("address") or variables["inventory_hostname"])
         wanted = require_fingerprint(arguments["fingerprint"], where)
+        if arguments.get("address"):
+            return _outside(where, int(arguments.get("port") or 22), wanted)
         require_setting(self._connection, where)
         path = route(self._connection)
-        settings = path.settings()
         offer = vouched(path, wanted, where)
         before = str(self._connection.get_option("ssh_args") or "")
         return {
-            "changed": False,
-            "key": offer.key.line,
-            "fingerprint": fingerprint(offer.key),
-            "names": [settings.get("hostkeyalias", settings.get("hostname", [path.host]))[0]],
-            "port": 22 if "hostkeyalias" in settings else int(settings.get("port", ["22"])[0]),
-            "known_hosts_files": _files(settings),
+            **_told(offer),
+            **lookup(path).as_result(),
             "ssh_args": f"{_pinned(offer)} {before}".strip(),
             "ssh_args_before": before,
         }
 
 
-def _files(settings: Mapping[str, list[str]]) -> list[str]:
-    """The controller's known_hosts files for this host, in the order in which ssh reads them; the first is written."""
-    named = [*settings.get("userknownhostsfile", ()), *settings.get("globalknownhostsfile", ())]
-    return [os.path.expanduser(one) for one in named if one not in _NOWHERE]
+def _told(offer: Offer) -> dict[str, Any]:
+    return {"changed": False, "key": offer.key.line, "fingerprint": fingerprint(offer.key)}
+
+
+def _outside(address: str, port: int, wanted: str) -> dict[str, Any]:
+    """A host that Ansible does not work on: ssh's settings are the controller's own."""
+    path = Route(program="ssh", options=(), host=address, port=port, user="")
+    return {**_told(vouched(path, wanted, address)), "names": [address], "port": port}
 
 
 def _scratch() -> str:

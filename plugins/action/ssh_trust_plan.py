@@ -29,6 +29,7 @@ class ActionModule(ControllerAction):
             "changed": False,
             "names": trust.own_names(here, everyone),
             "peers": trust.known_peers(here, everyone),
+            "outside": [trust.outsider(one["item"], one["key"]) for one in arguments.get("outside") or ()],
             "user_keys": trust.admitted(here, everyone, root=False),
             "root_keys": trust.admitted(here, everyone, root=True),
             "leaving": trust.leaving(left),

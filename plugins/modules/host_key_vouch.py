@@ -27,6 +27,13 @@ options:
     description: The SHA256 fingerprint of one of its host keys, read on its console.
     type: str
     required: true
+  address:
+    description: Name or address of a host that is not in the inventory. Without it, the host of the task.
+    type: str
+  port:
+    description: Port of its sshd, with O(address).
+    type: int
+    default: 22
 requirements:
   - OpenSSH 8.5 or later on the controller
 seealso:
@@ -43,6 +50,11 @@ EXAMPLES = r"""
 - name: Reach it by that key
   ansible.builtin.set_fact:
     ansible_ssh_args: "{{ vouched.ssh_args }}"
+
+- name: Get the key of a host that Ansible does not work on
+  kvmops.mobility.host_key_vouch:
+    address: backup.example.com
+    fingerprint: SHA256:uD0Vr1rUvMTZk1MBJ8bxiYEKVXbXFHPdgVxjC8tr+Cs
 """
 
 RETURN = r"""
@@ -65,15 +77,15 @@ port:
   type: int
 known_hosts_files:
   description: The controller's known_hosts files for this host; ssh writes to the first.
-  returned: success
+  returned: success, without O(address)
   type: list
   elements: str
 ssh_args:
   description: C(ansible_ssh_args) for the rest of the run.
-  returned: success
+  returned: success, without O(address)
   type: str
 ssh_args_before:
   description: What C(ansible_ssh_args) was.
-  returned: success
+  returned: success, without O(address)
   type: str
 """

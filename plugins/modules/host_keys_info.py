@@ -86,6 +86,12 @@ limits:
   returned: success
   type: list
   elements: str
+controller:
+  description: >-
+    How the controller's known_hosts call this host (C(names), C(port)), and its files for it (C(known_hosts_files)).
+    None on the controller itself.
+  returned: success
+  type: dict
 has_nova:
   description: Whether OpenStack Nova is configured here.
   returned: success

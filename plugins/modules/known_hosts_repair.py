@@ -69,6 +69,12 @@ options:
         type: list
         elements: str
         default: []
+      certified:
+        description: >-
+          Whether a C(@cert-authority) line for its name is enough. V(false) for a host that the authority did not sign:
+          its keys are added all the same.
+        type: bool
+        default: true
   certificate_authorities:
     description: Authorities whose host certificates are to be trusted, as C(@cert-authority) lines.
     type: list
@@ -218,6 +224,7 @@ def main() -> None:
         "names": {"type": "list", "elements": "str", "required": True},
         "port": {"type": "int", "default": 22},
         "keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
+        "certified": {"type": "bool", "default": True},
     }
     authority = {
         "patterns": {"type": "list", "elements": "str", "required": True},

@@ -34,6 +34,11 @@ options:
     type: list
     elements: str
     default: []
+  outside:
+    description: Results of M(kvmops.mobility.host_key_vouch) in a loop over hosts outside the inventory.
+    type: list
+    elements: dict
+    default: []
 """
 
 EXAMPLES = r"""
@@ -51,6 +56,11 @@ names:
   elements: str
 peers:
   description: The other hosts, as M(kvmops.mobility.known_hosts_repair) takes them.
+  returned: success
+  type: list
+  elements: dict
+outside:
+  description: Those of O(outside), as M(kvmops.mobility.known_hosts_repair) takes them.
   returned: success
   type: list
   elements: dict

@@ -4,7 +4,8 @@
 """The base of the action plugins: what a flow needs of every module that works on a hypervisor.
 
 Neither C(rescue) nor C(always) runs when a delegated host is unreachable, so unreachable becomes an ordinary failure
-with the code HOST_UNREACHABLE; a call has a deadline; long work shows that it lives.
+with the code HOST_UNREACHABLE, or with what ssh has against the host's key; a call has a deadline; long work shows that
+it lives.
 
 PRIVATE to the collection kvmops.mobility.
 """
@@ -23,9 +24,19 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
+from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import errors
+from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.known_hosts_file import stored_fingerprint
 
 _GRACE_S = 30
 """What the controller waits beyond the hypervisor's own deadline, for the answer to come back."""
+
+
+_NOT_BELIEVED = ("HOST_KEY_", "CERTIFICATE_")
+"""How the codes of a host begin that answered and was not believed."""
+_VOUCH = (
+    "Was it installed anew? Read a fingerprint on its console (ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub), "
+    "then run: " + errors.REPAIR + ' -e \'{"fingerprints": {"%s": "SHA256:..."}}\' If not, somebody else answers there.'
+)
 
 
 class StepAction(ActionBase):
@@ -66,16 +77,15 @@ class StepAction(ActionBase):
         return result
 
     def _unreachable(self, where: str, words: str) -> dict[str, Any]:
+        """A host that did not answer, or one whose host key the controller's ssh did not believe."""
+        failure = errors.parse_error(words, where)
+        if failure is not None and failure.code.startswith(_NOT_BELIEVED):
+            known = errors.with_stored(failure, stored_fingerprint)
+            reason = f"{known.code}: {known.message}"
+            return _failed(known.code, where, f"ssh from the controller: {known.message}", _VOUCH % where, reason)
         reason = " ".join(words.split())
         remedy = f"See whether {where} is up and ssh from the controller works, then run it again."
-        return {
-            "failed": True,
-            "code": "HOST_UNREACHABLE",
-            "subject": where,
-            "remedy": remedy,
-            "reason": reason,
-            "msg": f"HOST_UNREACHABLE: {where}: did not answer: {reason} {remedy}",
-        }
+        return _failed("HOST_UNREACHABLE", where, f"did not answer: {reason}", remedy, reason)
 
     @contextmanager
     def _alarm(self, deadline_s: int) -> Iterator[None]:
@@ -115,6 +125,11 @@ class StepAction(ActionBase):
         finally:
             over.set()
             thread.join()
+
+
+def _failed(code: str, where: str, message: str, remedy: str, reason: str) -> dict[str, Any]:
+    msg = f"{code}: {where}: {message} {remedy}"
+    return {"failed": True, "code": code, "subject": where, "remedy": remedy, "reason": reason, "msg": msg}
 
 
 class ControllerAction(ActionBase):

@@ -11,6 +11,7 @@ PRIVATE to the collection kvmops.mobility.
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import dataclass
 from typing import Any
@@ -52,6 +53,36 @@ def parse_settings(listing: str) -> dict[str, list[str]]:
     """The words of each setting in the output of C(ssh -G)."""
     lines = (line.split() for line in listing.splitlines())
     return {words[0].lower(): words[1:] for words in lines if words}
+
+
+_NOWHERE = ("/dev/null", "none")
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """What the controller's ssh looks a host up by."""
+
+    names: tuple[str, ...]
+    port: int
+    """22 for a name that stands without a port in known_hosts."""
+    files: tuple[str, ...]
+    """Its known_hosts files, in the order in which ssh reads them; it writes to the first."""
+
+    def as_result(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {"names": list(self.names), "port": self.port, "known_hosts_files": list(self.files)}
+
+
+def lookup(path: Route) -> Lookup:
+    """From ssh's own settings. Raises CommandFailed."""
+    settings = path.settings()
+    alias = settings.get("hostkeyalias")
+    named = [*settings.get("userknownhostsfile", ()), *settings.get("globalknownhostsfile", ())]
+    return Lookup(
+        names=tuple((alias or settings.get("hostname") or [path.host])[:1]),
+        port=22 if alias else int(settings.get("port", ["22"])[0]),
+        files=tuple(os.path.expanduser(one) for one in named if one not in _NOWHERE),
+    )
 
 
 def route(connection: ConnectionBase) -> Route:
@@ -147,4 +178,10 @@ class VerifiedAction(StepAction):
             require(self._connection, where)
         except MobilityError as error:
             return {"failed": True, "changed": False, **error.as_result()}
-        return super().run(tmp, variables)
+        result = super().run(tmp, variables)
+        return {**result, "controller": self._lookup()}
+
+    def _lookup(self) -> dict[str, Any] | None:
+        """How this controller knows the host; None where it is the controller itself."""
+        local = str(self._connection.transport).rpartition(".")[2] == "local"
+        return None if local else lookup(route(self._connection)).as_result()

@@ -307,6 +307,27 @@ def test_a_host_that_leaves_is_forgotten_by_the_others(impostor_is_gone: None) -
     assert set(cells(run)) == {("c1", "c2"), ("c2", "c1")}
 
 
+# --- a host that Ansible does not work on -------------------------------------------------------------------------
+
+
+def test_a_host_outside_the_inventory_is_known_by_its_fingerprint(impostor_is_gone: None) -> None:
+    outside = {"name": "backup", "address": ADDRESSES["c3"]}
+    before = known("c1")
+    wrong = play("repair_trust", {"ssh_trust_outside": [{**outside, "fingerprint": WRONG}]}, hosts=2)
+    assert wrong.code != 0
+    assert f"HOST_KEY_NOT_VOUCHED: {ADDRESSES['c3']}: " in wrong.output
+    assert known("c1") == before
+    run = play("repair_trust", {"ssh_trust_outside": [{**outside, "fingerprint": fingerprint("c3")}]}, hosts=2)
+    try:
+        assert run.code == 0, run.output
+        for host in ("c1", "c2"):
+            for text in known(host).values():
+                assert [line for line in text.splitlines() if line.startswith(f"backup,{ADDRESSES['c3']} ecdsa-")]
+    finally:
+        for host in ("c1", "c2"):
+            lab.shell(host, f"sed -i /^backup,/d {THEIRS} {ROOTS}")
+
+
 # --- certificates ------------------------------------------------------------------------------------------------
 
 EVERYTHING = (
@@ -354,6 +375,7 @@ def test_an_authority_is_enough(certified: Certified) -> None:
     assert set(cells(certified.first).values()) == {""}
     for path, text in known("c1").items():
         assert [line.split()[0] for line in text.splitlines()] == ["@cert-authority"], path
+    assert [line for line in CONTROLLERS.read_text().splitlines() if line.startswith("@cert-authority * ")]
 
 
 def test_nothing_is_signed_twice(certified: Certified) -> None:

@@ -275,7 +275,7 @@ class _Desk:
         return ", ".join(fingerprint(key) for key in same or keys)
 
     def _missing(self, peer: Peer) -> None:
-        lookups = [name for name in peer.lookups if name not in self.vouched]
+        lookups = [name for name in peer.lookups if not (peer.certified and name in self.vouched)]
         if lookups and not peer.keys:
             self._without_keys(peer, lookups)
         for key, blob in zip(peer.keys, peer.blobs):

@@ -37,6 +37,8 @@ class Peer:
     port: int = DEFAULT_PORT
     keys: tuple[PublicKey, ...] = ()
     """All host keys it has. Empty: nothing is known of them."""
+    certified: bool = True
+    """An authority that vouches for its name is enough; false: its keys have to be there all the same."""
 
     @cached_property
     def lookups(self) -> tuple[bytes, ...]:
@@ -98,7 +100,8 @@ def _peer(given: Mapping[str, Any]) -> Peer:
         raise _invalid(given["name"], "has no names.")
     if not 0 < given["port"] <= _MOST_PORTS:
         raise _invalid(given["name"], f"{given['port']} is no port.")
-    return Peer(given["name"], names, given["port"], _distinct(parse_public(line) for line in given["keys"] or ()))
+    keys = _distinct(parse_public(line) for line in given["keys"] or ())
+    return Peer(given["name"], names, given["port"], keys, given.get("certified", True))
 
 
 def _distinct(keys: Iterable[PublicKey]) -> tuple[PublicKey, ...]:

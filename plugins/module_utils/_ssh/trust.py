@@ -90,6 +90,19 @@ def known_peers(name: str, members: Sequence[Member]) -> list[dict[str, Any]]:
     ]
 
 
+def outsider(given: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """A host outside the inventory whose *key* was vouched for, as known_hosts_repair takes it."""
+    name, address = str(given["name"]), str(given.get("address") or given["name"])
+    return {
+        "name": name,
+        "names": list(dict.fromkeys((_tidy(name), _tidy(address)))),
+        "port": int(given.get("port") or 22),
+        "keys": [key],
+        # No authority of ours has signed it, whatever its patterns say.
+        "certified": False,
+    }
+
+
 def sources(member: Member) -> list[str]:
     """The addresses a host's connections may come from."""
     every = (*member.reached_by, *member.addresses)

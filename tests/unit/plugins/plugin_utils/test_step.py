@@ -15,6 +15,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Ref
 from ansible_collections.kvmops.mobility.plugins.plugin_utils import _step
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import ControllerAction, StepAction
 from ansible_collections.kvmops.mobility.tests.unit.controller import action
+from ansible_collections.kvmops.mobility.tests.unit.repository import ROOT
 
 Answer = Callable[[], dict[str, Any]]
 
@@ -77,6 +78,17 @@ def test_unreachable_is_an_ordinary_failure_so_that_rescue_runs(answer: Answer) 
     assert (found["code"], found["subject"]) == ("HOST_UNREACHABLE", "c1")
     assert found["msg"].startswith("HOST_UNREACHABLE: c1: did not answer: ssh: no route to host")
     assert found["remedy"] in found["msg"]
+
+
+@pytest.mark.parametrize(("text", "code"), [("changed-ed25519", "HOST_KEY_CHANGED"), ("unknown", "HOST_KEY_UNKNOWN")])
+def test_a_host_that_ssh_does_not_believe_is_not_merely_silent(text: str, code: str) -> None:
+    said = (ROOT / f"tests/unit/data/ssh/{text}.txt").read_text(encoding="utf-8")
+    found = run(lambda: {"unreachable": True, "msg": f"Failed to connect to the host via ssh: {said}"})
+    assert (found["code"], found["subject"]) == (code, "c1")
+    assert found["reason"].startswith(f"{code}: ")
+    assert 'kvmops.mobility.repair_trust -e \'{"fingerprints": {"c1": "SHA256:..."}}\'' in found["remedy"]
+    assert "@@@" not in found["msg"]
+    assert ("known_hosts:" in found["msg"]) is (code == "HOST_KEY_CHANGED")
 
 
 def test_a_failure_keeps_its_code() -> None:

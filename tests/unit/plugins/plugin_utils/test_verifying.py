@@ -15,7 +15,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._command import Co
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.keys import fingerprint
 from ansible_collections.kvmops.mobility.plugins.plugin_utils import _verifying, _vouch, _voucher
-from ansible_collections.kvmops.mobility.plugins.plugin_utils._verifying import Route, require, require_setting
+from ansible_collections.kvmops.mobility.plugins.plugin_utils._verifying import Route, lookup, require, require_setting
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._vouch import Offer, require_fingerprint, vouched
 from ansible_collections.kvmops.mobility.tests.unit.ssh_keys import RSA, host_key
 
@@ -145,3 +145,19 @@ def test_the_voucher_vouches_for_one_key_alone(tmp_path: Path, capsys: pytest.Ca
     assert capsys.readouterr().out == f"[h]:2222 {TRUE.key.line}\n"
     assert _voucher.main([notes]) == 2
     assert [one.name for one in _vouch._read(notes)] == ["h", "[h]:2222"]
+
+
+def test_what_the_controllers_ssh_looks_a_host_up_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = (
+        "hostname 192.0.2.2\nport 2222\nuserknownhostsfile /a/known ~/.ssh/b /dev/null\nglobalknownhostsfile none /c\n"
+    )
+    monkeypatch.setattr(_verifying, "run", lambda argv, **_more: Completed(tuple(argv), 0, said, ""))
+    monkeypatch.setenv("HOME", "/root")
+    path = Route("ssh", (), "c2", 2222, "root")
+    assert lookup(path).as_result() == {
+        "names": ["192.0.2.2"],
+        "port": 2222,
+        "known_hosts_files": ["/a/known", "/root/.ssh/b", "/c"],
+    }
+    said += "hostkeyalias c2.example.com\n"
+    assert (lookup(path).names, lookup(path).port) == (("c2.example.com",), 22)

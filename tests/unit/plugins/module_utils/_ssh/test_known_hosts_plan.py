@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -245,6 +246,12 @@ def test_absent_leaves_the_revoked() -> None:
 
 
 # --- certificate authorities -------------------------------------------------------------------------------------
+
+
+def test_a_peer_that_no_authority_signed_is_added_all_the_same() -> None:
+    ca = f"@cert-authority * {CA.line}\n"
+    assert after(ca) == ca
+    assert after(ca, (replace(C2, certified=False),)) == ca + RIGHT
 
 
 def test_an_authority_that_vouches_is_enough() -> None:

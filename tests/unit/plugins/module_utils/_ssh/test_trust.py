@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import sshd, trust
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.trust import Member
@@ -88,3 +91,22 @@ def test_limits_of_sshd() -> None:
     assert "12:30:120" in startups
     assert "MaxSessions is 1" in sessions
     assert len(sshd.limits(sshd.parse(LISTING), 6, root=False)) == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "names", "port"),
+    [
+        ({"name": "Backup.example.com"}, ["backup.example.com"], 22),
+        ({"name": "backup", "address": "192.0.2.9", "port": 2222}, ["backup", "192.0.2.9"], 2222),
+        ({"name": "backup", "address": "backup", "port": None}, ["backup"], 22),
+    ],
+)
+def test_a_host_outside_is_known_by_name_and_address(given: dict[str, Any], names: list[str], port: int) -> None:
+    found = trust.outsider(given, "ssh-ed25519 AAAA")
+    assert found == {
+        "name": given["name"],
+        "names": names,
+        "port": port,
+        "keys": ["ssh-ed25519 AAAA"],
+        "certified": False,
+    }
