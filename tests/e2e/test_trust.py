@@ -243,7 +243,7 @@ def impostor() -> Iterator[None]:
         lab.on_machine("ip", "neighbour", "flush", "dev", f"kvmlab{INSTANCE}")
         yield
     finally:
-        console("c3", PRETEND.replace("add", "del"))
+        console("c3", PRETEND.replace(" add ", " del "))
         lab.run("heal", "c2")
         console("c1", "ip neighbour flush all")
         lab.on_machine("ip", "neighbour", "flush", "dev", f"kvmlab{INSTANCE}")
