@@ -135,7 +135,10 @@ def test_confirm_while_migrating_is_refused_with_the_name_of_the_state(site: Sit
         assert "BUSY" in output
         site.stage.disarm()
         site.stage.signal("c1", stopped["pid"], signal.SIGCONT)
-        assert moving.wait(_END_S) == 0
+        # It goes on; where it was held for longer than libvirt waits for a silent client, it takes everything back.
+        moved = moving.wait(_END_S) == 0
+        assert site.stage.states().get("c2" if moved else "c1") == "running"
+        assert list(site.stage.states().values()).count("running") == 1
     finally:
         moving.kill()
         moving.forget()
