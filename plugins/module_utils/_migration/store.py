@@ -26,6 +26,7 @@ def write_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
     descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:
         write_all(descriptor, data)
+        os.fchmod(descriptor, mode)  # whatever the umask
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -127,7 +127,11 @@ def _directory(owner: Account) -> None:
 
 
 def _make(owner: Account) -> dict[str, Any]:
-    """A new pair, made where only root looks, then put in place: the public half first."""
+    """A new pair, made where only root looks, then put in place.
+
+    Killed at any point, no public half stands beside a private one that it does not belong to: without one, it is told
+    from the private half.
+    """
     comment = f"{owner.name}@{socket.gethostname()}"
     with tempfile.TemporaryDirectory(prefix="kvmops-key-") as scratch:
         path = os.path.join(scratch, NAME)
@@ -137,8 +141,9 @@ def _make(owner: Account) -> dict[str, Any]:
         with open(f"{path}.pub", "rb") as handle:
             public = handle.read()
     accounts.remove(owner, f"{NAME}-cert.pub")  # of the key that goes
-    accounts.write(owner, f"{NAME}.pub", public, _PUBLIC_MODE)
+    accounts.remove(owner, f"{NAME}.pub")
     accounts.write(owner, NAME, private, _PRIVATE_MODE)
+    accounts.write(owner, f"{NAME}.pub", public, _PUBLIC_MODE)
     line = parse_public(public.decode("ascii")).line
     return {"public_key": line, "fingerprint": _fingerprint(line), "certificate": ""}
 

@@ -14,9 +14,11 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, MobilityError, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import write_durably
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import account as accounts
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.identity import NAME
@@ -26,6 +28,8 @@ _ETC = "/etc/ssh"
 SERVER = f"{_ETC}/sshd_config.d/10-kvmops-mobility.conf"
 CLIENT = f"{_ETC}/ssh_config.d/10-kvmops-mobility.conf"
 REVOKED = f"{_ETC}/kvmops_mobility_revoked.krl"
+PENDING = f"{_ETC}/kvmops_mobility_pending"
+"""Is there while sshd has not read again what was written: who comes after a run that was killed lets it."""
 _HEAD = "# Written by kvmops.mobility (role ssh_trust); a change made here is lost.\n"
 _MODE = 0o644
 _TIMEOUT_S = 30
@@ -80,8 +84,9 @@ def plan(context: Context) -> Plan:
     effects = [
         Effect("user", f"write the certificate of {name}", partial(_write_user, name, text)) for name, text in users
     ]
-    if differ:
-        effects.append(Effect("sshd", f"write {', '.join(one.path for one in differ)}", lambda: _apply(differ)))
+    if differ or os.path.exists(PENDING):
+        what = f"write {', '.join(one.path for one in differ)}" if differ else "let sshd read its settings again"
+        effects.append(Effect("sshd", what, lambda: _apply(differ)))
     return Plan(
         tuple(effects),
         before={one.path: _shown(one.held) for one in differ},
@@ -112,13 +117,14 @@ def _write_user(name: str, text: str) -> None:
 def _apply(files: list[File]) -> None:
     """All of them or none: what sshd would refuse is taken back. Raises Refused(SSHD_CONFIG_REFUSED)."""
     before = [File(one.path, one.held) for one in files]
+    _put(File(PENDING, b""))
     for one in files:
         _put(one)
     try:
         run([program(), "-t"], timeout_s=_TIMEOUT_S)
         _be_read(files)
     except MobilityError as error:
-        for one in reversed(before):
+        for one in (*reversed(before), File(PENDING, None)):
             _put(one)
         if isinstance(error, CommandFailed):
             raise Refused(
@@ -129,6 +135,7 @@ def _apply(files: list[File]) -> None:
             ) from None
         raise
     _reload()
+    _put(File(PENDING, None))
 
 
 def _put(file: File) -> None:
@@ -137,13 +144,7 @@ def _put(file: File) -> None:
             os.unlink(file.path)
         return
     os.makedirs(os.path.dirname(file.path), mode=0o755, exist_ok=True)
-    part = f"{file.path}.part"
-    with open(part, "wb") as handle:
-        handle.write(file.data)
-        handle.flush()
-        os.fchmod(handle.fileno(), _MODE)
-        os.fsync(handle.fileno())
-    os.rename(part, file.path)
+    write_durably(Path(file.path), file.data, _MODE)
 
 
 def _be_read(files: list[File]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -16,6 +17,7 @@ import pytest
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import Completed
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, MobilityError
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import account as accounts
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import (
     authorized_keys,
     identity,
@@ -50,6 +52,35 @@ def carried_out(plan: Plan) -> list[str]:
     for effect in plan.effects:
         effect.do()
     return [effect.name for effect in plan.effects]
+
+
+def raising(*_all: Any) -> None:
+    """A kill: nothing of ours runs behind it."""
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("writes", [0, 1])
+def test_killed_while_a_pair_is_replaced_both_halves_belong_together(
+    home: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    carried_out(identity.plan(context()))
+    real = accounts.write
+    seen: list[None] = []
+
+    def write(*given: Any) -> None:
+        if len(seen) == writes:
+            raising()
+        real(*given)
+        seen.append(None)
+
+    with monkeypatch.context() as killed:
+        killed.setattr(accounts, "write", write)
+        with pytest.raises(KeyboardInterrupt):
+            carried_out(identity.plan(context(rotate=True)))
+    told = identity.plan(context()).result["public_key"]
+    key = home / ".ssh/id_ed25519"
+    said = subprocess.run(["ssh-keygen", "-y", "-f", str(key)], capture_output=True, text=True, check=True).stdout
+    assert told == " ".join(said.split()[:2])
 
 
 def test_a_key_pair_is_made_once(home: Path) -> None:
@@ -175,7 +206,7 @@ def test_an_sshd_that_cannot_be_asked_has_the_defaults(monkeypatch: pytest.Monke
 def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """An /etc/ssh of the test's own, and an sshd that takes and reads everything; what was run."""
     calls: list[list[str]] = []
-    for name in ("SERVER", "CLIENT", "REVOKED"):
+    for name in ("SERVER", "CLIENT", "REVOKED", "PENDING"):
         monkeypatch.setattr(installed, name, str(tmp_path / name / "file"))
 
     def run(argv: Any, **_more: Any) -> Completed:
@@ -196,6 +227,18 @@ def certificates(tmp_path: Path, revocations: str = "") -> Plan:
 def test_certificates_are_named_to_sshd_and_it_reads_them_again(tmp_path: Path, etc: list[list[str]]) -> None:
     assert carried_out(certificates(tmp_path)) == ["sshd"]
     assert f"HostCertificate {tmp_path}/key-cert.pub\n" in Path(installed.SERVER).read_text()
+    assert etc[-1] == ["systemctl", "reload", "ssh.service"]
+    assert certificates(tmp_path).effects == ()
+
+
+def test_a_run_that_was_killed_before_sshd_read_again_is_made_up_for(
+    tmp_path: Path, etc: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as killed:
+        killed.setattr(installed, "_reload", raising)
+        with pytest.raises(KeyboardInterrupt):
+            carried_out(certificates(tmp_path))
+    assert carried_out(certificates(tmp_path)) == ["sshd"]
     assert etc[-1] == ["systemctl", "reload", "ssh.service"]
     assert certificates(tmp_path).effects == ()
 
@@ -227,3 +270,4 @@ def test_what_sshd_does_not_take_is_taken_back(
     assert refusal.value.code == "SSHD_CONFIG_REFUSED"
     assert Path(installed.SERVER).read_text() == before
     assert not Path(installed.REVOKED).exists()
+    assert not Path(installed.PENDING).exists()
