@@ -15,7 +15,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import pwd
 import secrets
 import stat
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ from dataclasses import dataclass
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import write_all
+from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.account import account
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.keys import fingerprint_of
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.known_hosts import parse
 
@@ -56,12 +56,9 @@ class Text:
 
 
 def of_user(user: str) -> tuple[str, tuple[int, int]]:
-    """The path of a user's own file, and uid and gid. Raises Refused(USER_MISSING)."""
-    try:
-        entry = pwd.getpwnam(user)
-    except KeyError:
-        raise Refused("USER_MISSING", user, "is no user of this host.", "Create it, or give another one.") from None
-    return os.path.join(entry.pw_dir, ".ssh", "known_hosts"), (entry.pw_uid, entry.pw_gid)
+    """The path of a user's own file, and uid and gid. Raises NotFound(USER_MISSING)."""
+    found = account(user)
+    return os.path.join(found.ssh, "known_hosts"), (found.uid, found.gid)
 
 
 def read(path: str, owner: tuple[int, int] | None = None) -> Text:
