@@ -25,6 +25,22 @@ class Operation(enum.Enum):
     REVERT = "revert"
 
 
+class Transfer(enum.Enum):
+    """How the contents of the disks get to the destination."""
+
+    MIRROR = "mirror"
+    """While the guest runs, every write goes to both hosts; nothing is left to send when it stops."""
+    RSYNC = "rsync"
+    """Files: most of them while the guest runs, what changed since when it is off."""
+
+
+class Verify(enum.Enum):
+    """How the copy is compared with the source before the guest is started from it."""
+
+    QUICK = "quick"
+    FULL = "full"
+
+
 class ClaimRule(enum.Enum):
     """How free capacity is counted.
 
@@ -104,6 +120,9 @@ class Request:
     allow_managed: bool
     capacity: Capacity
     stop: Stop
+    transfer: Transfer | None = None
+    """The one that was asked for; None: the best that can be had."""
+    verify: Verify = Verify.QUICK
 
     @property
     def names_a_size(self) -> bool:
@@ -161,11 +180,17 @@ class Migration:
     capacity: Capacity
     expected_outage_s: float
     warnings: tuple[str, ...]
+    transfer: Transfer = Transfer.RSYNC
+    """Records of before there was a choice name none."""
+    transfer_reason: str = ""
+    verify: Verify = Verify.QUICK
 
     def as_result(self) -> dict[str, Any]:
         """Plain JSON, the body of the record."""
         data = asdict(self)
         data["capacity"]["rule"] = self.capacity.rule.value
+        data["transfer"] = self.transfer.value
+        data["verify"] = self.verify.value
         return data
 
     @classmethod
@@ -178,6 +203,8 @@ class Migration:
         values["stop"] = Stop(**values["stop"])
         values["capacity"] = Capacity(**{**values["capacity"], "rule": ClaimRule(values["capacity"]["rule"])})
         values["warnings"] = tuple(values["warnings"])
+        values["transfer"] = Transfer(values.get("transfer", Transfer.RSYNC.value))
+        values["verify"] = Verify(values.get("verify", Verify.QUICK.value))
         return cls(**values)
 
     @property

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._checks import whereabouts
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks import transfers, whereabouts
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.catalogue import (
     DESTINATION_CHECKS,
     GUEST_CHECKS,
@@ -251,6 +251,7 @@ def _free_memory_mib(move: Move) -> float:
 def _migration(move: Move, findings: tuple[Finding, ...], migration_id: str) -> Migration:
     flavor = move.request.flavor
     hosts = (move.source, move.destination)
+    choice = transfers.choose(move)
     return Migration(
         id=migration_id,
         operation=move.request.operation.value,
@@ -274,6 +275,9 @@ def _migration(move: Move, findings: tuple[Finding, ...], migration_id: str) -> 
         capacity=move.request.capacity,
         expected_outage_s=expected_outage_s(move.bytes_to_copy, running=not move.guest.is_off),
         warnings=tuple(finding.line() for finding in findings),
+        transfer=choice.transfer,
+        transfer_reason=choice.reason,
+        verify=move.request.verify,
     )
 
 
