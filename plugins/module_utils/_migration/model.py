@@ -143,6 +143,12 @@ class DiskPlan:
     new_bytes: int
     """Virtual size after, bytes; equal to old_bytes unless it is the root disk of a resize."""
     allocated_bytes: int
+    cluster_bytes: int = 65536
+    """Of a qcow2 image; the grain of a delta for others."""
+    flatten: bool = False
+    """It has a backing chain, of which the destination gets one image."""
+    readonly: bool = False
+    """The guest cannot write to it."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +189,8 @@ class Migration:
     transfer: Transfer = Transfer.RSYNC
     """Records of before there was a choice name none."""
     transfer_reason: str = ""
+    transfer_forced: bool = False
+    """It was asked for: when it fails, no other is tried."""
     verify: Verify = Verify.QUICK
 
     def as_result(self) -> dict[str, Any]:
@@ -206,6 +214,11 @@ class Migration:
         values["transfer"] = Transfer(values.get("transfer", Transfer.RSYNC.value))
         values["verify"] = Verify(values.get("verify", Verify.QUICK.value))
         return cls(**values)
+
+    @property
+    def written(self) -> tuple[DiskPlan, ...]:
+        """The disks that the guest can write to: those whose contents a mirror keeps the same."""
+        return tuple(one for one in self.disks if not one.readonly)
 
     @property
     def parked(self) -> str:

@@ -277,6 +277,7 @@ def _migration(move: Move, findings: tuple[Finding, ...], migration_id: str) -> 
         warnings=tuple(finding.line() for finding in findings),
         transfer=choice.transfer,
         transfer_reason=choice.reason,
+        transfer_forced=move.request.transfer is not None,
         verify=move.request.verify,
     )
 
@@ -291,6 +292,7 @@ def _disk_plan(move: Move, disk: DiskFacts) -> DiskPlan:
         old_bytes=disk.virtual_bytes,
         new_bytes=move.new.root_bytes if is_root else disk.virtual_bytes,
         allocated_bytes=disk.allocated_bytes,
+        readonly=disk.readonly,
     )
 
 
