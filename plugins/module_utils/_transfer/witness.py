@@ -31,7 +31,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 
 _CHUNK = 1 << 20
 _START_S = 20
@@ -120,7 +120,7 @@ class Reader:
     *heads* is a generator that yields how many bytes it wants, negative for bytes it does not care for.
     """
 
-    def __init__(self, heads: Iterator[int]) -> None:
+    def __init__(self, heads: Generator[int, bytes, None]) -> None:
         self._heads = heads
         self._want = next(heads)
         self._got = bytearray()
@@ -133,29 +133,29 @@ class Reader:
                 self._want += passed
                 data = data[passed:]
                 if self._want == 0:
-                    self._want = next(self._heads)
+                    self._want = self._heads.send(b"")
                 continue
             missing = self._want - len(self._got)
             self._got += data[:missing]
             data = data[missing:]
             if len(self._got) == self._want:
                 head, self._got = bytes(self._got), bytearray()
-                self._want = self._heads.send(head)  # type: ignore[attr-defined]
+                self._want = self._heads.send(head)
 
 
-def _client(seen: Conversation) -> Iterator[int]:
+def _client(seen: Conversation) -> Generator[int, bytes, None]:
     """The client's direction: its flags, options, requests."""
     yield 4
     while True:
-        head: bytes = yield 4  # type: ignore[assignment]
+        head = yield 4
         (magic,) = struct.unpack(">I", head)
         if magic == _OPTION:
-            rest: bytes = yield 12  # type: ignore[assignment]
+            rest = yield 12
             length = struct.unpack(">III", rest)[2]
             payload = True
         elif magic in (_REQUEST, _REQUEST_64):
             wide = magic == _REQUEST_64
-            rest = yield 28 if wide else 24  # type: ignore[assignment]
+            rest = yield 28 if wide else 24
             _flags, kind, cookie, _offset, length = struct.unpack(">HHQQQ" if wide else ">HHQQI", rest)
             seen.asked(kind, cookie)
             payload = kind == _WRITE
@@ -165,23 +165,23 @@ def _client(seen: Conversation) -> Iterator[int]:
             yield -length
 
 
-def _server(seen: Conversation) -> Iterator[int]:
+def _server(seen: Conversation) -> Generator[int, bytes, None]:
     """The server's direction: its greeting, option replies, replies."""
     yield 18
     while True:
-        head: bytes = yield 4  # type: ignore[assignment]
+        head = yield 4
         (magic,) = struct.unpack(">I", head)
         length = 0
         if magic == _OPTION_REPLY:
-            rest: bytes = yield 16  # type: ignore[assignment]
+            rest = yield 16
             length = struct.unpack(">IIII", rest)[3]
         elif magic == _SIMPLE_REPLY:
-            rest = yield 12  # type: ignore[assignment]
+            rest = yield 12
             error, cookie = struct.unpack(">IQ", rest)
             seen.answered(cookie, error != 0, done=True)
         elif magic in (_REPLY, _REPLY_64):
             wide = magic == _REPLY_64
-            rest = yield 28 if wide else 16  # type: ignore[assignment]
+            rest = yield 28 if wide else 16
             fields = struct.unpack(">HHQQQ" if wide else ">HHQI", rest)
             length = fields[-1]
             seen.answered(fields[2], bool(fields[1] & _ERROR_BIT), bool(fields[0] & _DONE))
@@ -227,7 +227,6 @@ class Witness:
         self.conversations.append(seen)
         server = socket.socket(socket.AF_UNIX)
         server.connect(os.path.join(self._directory, "image.sock"))
-        ends = (client, server)
         pumps = [
             threading.Thread(target=_pump, args=(client, server, client_reader(seen), seen), daemon=True),
             threading.Thread(target=_pump, args=(server, client, server_reader(seen), seen), daemon=True),
@@ -239,10 +238,10 @@ class Witness:
             if seen.oldest_s() > self._stall_s:
                 seen.stalled_s = seen.oldest_s()
                 break
-        for one in ends:
-            _hang_up(one)
-        for thread in pumps:
-            thread.join(_START_S)
+        for end in (client, server):
+            _hang_up(end)
+        for one in pumps:
+            one.join(_START_S)
         seen.gone = True
         self.note()
 
