@@ -300,7 +300,10 @@ def _disk_plan(move: Move, disk: DiskFacts) -> DiskPlan:
 
 
 def expected_outage_s(bytes_to_copy: int, *, running: bool) -> float:
-    """What has to be copied while the guest is off decides it, which with a mirror is nothing. A rough estimate, seconds, to tell minutes from hours: nothing was measured. 0 for a guest that is off."""
+    """A rough estimate, seconds, to tell minutes from hours: nothing was measured. 0 for a guest that is off.
+
+    What has to be copied while the guest is off decides it, which with a mirror is nothing.
+    """
     return round(STOP_AND_START_S + bytes_to_copy / COPY_BYTES_PER_S, 1) if running else 0.0
 
 
