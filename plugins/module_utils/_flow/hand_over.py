@@ -10,37 +10,39 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import OnTimeout, Stopper, StopPolicy
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import EntryFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration, Stop
-from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Layout, Migration, Parking, Stop
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan, numbered
 
 
 def plan(context: Context) -> Plan:
     """Autostart off, stop, fence. What is done already is not done again.
 
-    The fence is the rename of the guest's directory: a start then fails, whoever tries (Nova relies on the same).
+    The fence is the rename of the guest's directory: a start then fails, whoever tries (Nova relies on the same). In
+    the layout C(files) it is that of its images one after the other: with the first that is away no start succeeds.
     """
     migration = context.record().migration
-    parked = migration.parked if context.phase is Phase.MOVE else migration.reverted
+    parked = _rooms(context, migration)[0]
     if context.hypervisor.find(migration.uuid) is None and _handed_over(context):
         # A revert that goes on where its last step, which undefines the guest here, was interrupted.
         return Plan(result={"parked": parked})
     domain = context.hypervisor.domain(migration.uuid)
     effects = [*_autostart_off(domain), *_stop(context, domain, migration)]
     result: dict[str, Any] = {"parked": parked}
-    if os.path.isdir(parked) and not os.path.lexists(migration.directory):
-        result.update(_inventory(parked))
-    else:
-        effects.append(_fence(context, domain, migration, parked))
+    fences = _fences(context, domain, migration)
+    if not fences:
+        result.update(_inventory(context, migration))
     return Plan(
-        tuple(effects),
+        (*effects, *fences),
         result=result,
         before={"state": domain.state(), "directory": migration.directory},
         after={"state": "shut off", "directory": parked},
@@ -90,29 +92,94 @@ def _stop(context: Context, domain: Domain, migration: Migration) -> tuple[Effec
     return (Effect("stop", f"shut {domain.name} down", stop, undo={"kind": "start", "uuid": domain.uuid}),)
 
 
-def _fence(context: Context, domain: Domain, migration: Migration, parked: str) -> Effect:
-    paths = [disk.path for disk in migration.disks]
+def _rooms(context: Context, migration: Migration) -> tuple[str, ...]:
+    return migration.parked_in if context.phase is Phase.MOVE else migration.reverted_in
 
-    def fence() -> Mapping[str, Any]:
+
+def _aside(context: Context, parking: Parking) -> str:
+    return parking.parked if context.phase is Phase.MOVE else parking.reverted
+
+
+def _fences(context: Context, domain: Domain, migration: Migration) -> tuple[Effect, ...]:
+    """What is still to be renamed, none when all of it is aside already."""
+    to_do = [one for one in migration.parkings if not _is_aside(one.place, _aside(context, one))]
+    if not to_do:
+        return ()
+    paths = [disk.path for disk in migration.carried]
+
+    def wait() -> None:
         _wait_released(context, domain, lambda: directory.holders(paths))
-        directory.rename(migration.directory, parked)
-        return {"fenced_at": context.clock(), **_inventory(parked)}
 
+    def inventory() -> Mapping[str, Any]:
+        return {"fenced_at": context.clock(), **_inventory(context, migration)}
+
+    fences = (
+        _fence(context, one, wait if one is to_do[0] else None, inventory if one is to_do[-1] else None)
+        for one in to_do
+    )
+    return (*_make_rooms(context, migration), *fences)
+
+
+def _is_aside(place: str, aside: str) -> bool:
+    return os.path.lexists(aside) and not os.path.lexists(place)
+
+
+def _make_rooms(context: Context, migration: Migration) -> tuple[Effect, ...]:
+    """The directories that single files are parked in; a directory is only given another name."""
+    if migration.layout is Layout.DIRECTORY:
+        return ()
+    rooms = [one for one in _rooms(context, migration) if not os.path.isdir(one)]
+    return tuple(_make_room(one, index) for index, one in enumerate(rooms))
+
+
+def _make_room(path: str, index: int) -> Effect:
     return Effect(
-        "fence",
-        f"rename {migration.directory} to {parked}",
-        fence,
-        undo={"kind": "rename", "from": parked, "to": migration.directory},
+        numbered("room", index),
+        f"make {path}",
+        lambda: directory.make_room(path),
+        undo={"kind": "rmdir", "path": path},
     )
 
 
-def _inventory(parked: str) -> Mapping[str, Any]:
+def _fence(
+    context: Context,
+    parking: Parking,
+    before: Callable[[], None] | None,
+    after: Callable[[], Mapping[str, Any]] | None,
+) -> Effect:
+    aside = _aside(context, parking)
+
+    def fence() -> Mapping[str, Any]:
+        if before is not None:
+            before()
+        directory.rename(parking.place, aside)
+        return after() if after is not None else {}
+
+    return Effect(
+        parking.effect("fence"),
+        f"rename {parking.place} to {aside}",
+        fence,
+        undo={"kind": "rename", "from": aside, "to": parking.place},
+    )
+
+
+def _inventory(context: Context, migration: Migration) -> Mapping[str, Any]:
     """Owner and mode of what was parked, for the other side to give to its copy; read when the guest is off,
     because libvirt changes them while it runs."""
-    return {
-        "entries": [asdict(one) for one in directory.entries(parked)],
-        "directory_owner": directory.owner(parked),
-    }
+    if migration.layout is Layout.DIRECTORY:
+        (parking,) = migration.parkings
+        where = _aside(context, parking)
+        entries = [asdict(one) for one in directory.entries(where)]
+        return {"entries": entries, "directory_owner": directory.owner(where)}
+    return {"entries": [asdict(_entry(one.place, _aside(context, one))) for one in migration.parkings]}
+
+
+def _entry(place: str, aside: str) -> EntryFacts:
+    """A single file under the name that the definition has for it."""
+    found = directory.entry(aside)
+    if found is None:
+        raise MobilityError("PATH_LOST", aside, "is gone since it was parked.", "Look for it before anything else.")
+    return replace(found, name=place)
 
 
 def _wait_released(context: Context, domain: Domain, holders: Callable[[], tuple[str, ...]]) -> None:

@@ -34,6 +34,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts i
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
     GIB,
     DiskPlan,
+    Layout,
     Migration,
     Operation,
     Request,
@@ -303,16 +304,24 @@ def _steps(migration: Migration) -> tuple[PlanStep, ...]:
     source, destination = migration.source, migration.destination
     both = f"{source}, {destination}"
     size = human_bytes(migration.bytes_to_copy)
+    staged, kept = ", ".join(migration.staged_in), ", ".join(migration.parked_in)
     return (
         PlanStep(both, f"claim: lock the guest, write the record, reserve {_size(migration.new)} on {destination}"),
-        PlanStep(source, f"hand over: {_stopping(migration)}, park {migration.directory} as {migration.parked}"),
+        PlanStep(source, f"hand over: {_stopping(migration)}, {parking(migration, migration.parked_in)}"),
         PlanStep(
             f"{source} -> {destination}",
-            f"copy {size}{', compressed with zstd,' if migration.compress else ''} into {migration.staging}",
+            f"copy {size}{', compressed with zstd,' if migration.compress else ''} into {staged}",
         ),
         PlanStep(destination, f"take over: check the images, {_taking_over(migration)}"),
-        PlanStep(both, f"finish: VERIFY_RESIZE; {source} keeps {migration.parked} until confirm or revert"),
+        PlanStep(both, f"finish: VERIFY_RESIZE; {source} keeps {kept} until confirm or revert"),
     )
+
+
+def parking(migration: Migration, aside: tuple[str, ...]) -> str:
+    """How the guest is fenced, by what it is parked as or in."""
+    if migration.layout is Layout.DIRECTORY:
+        return f"park {migration.directory} as {aside[0]}"
+    return f"park {', '.join(disk.target for disk in migration.carried)} in {', '.join(aside)}"
 
 
 def _stopping(migration: Migration) -> str:

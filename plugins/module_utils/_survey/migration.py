@@ -58,7 +58,8 @@ def _survey(store: Store, kept: Record, clock: Callable[[], float]) -> dict[str,
     migration = kept.migration
     entries = journal.read(store, migration.id)
     holder = lock.held(store, migration.uuid)
-    paths = (migration.directory, migration.parked, migration.reverted, migration.staging)
+    places = tuple(one.place for one in migration.parkings)
+    paths = (*places, *migration.parked_in, *migration.reverted_in, *migration.staged_in)
     return {
         "id": migration.id,
         "role": kept.role,
