@@ -9,6 +9,7 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Any
@@ -17,10 +18,16 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._disk import direc
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import OnTimeout, Stopper, StopPolicy
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import EntryFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Layout, Migration, Parking, Stop
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
+    DiskPlan,
+    Layout,
+    Migration,
+    Parking,
+    Stop,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan, numbered
 
 
@@ -165,13 +172,67 @@ def _fence(
 
 def _inventory(context: Context, migration: Migration) -> Mapping[str, Any]:
     """Owner and mode of what was parked, for the other side to give to its copy; read when the guest is off,
-    because libvirt changes them while it runs."""
+    because libvirt changes them while it runs. And what there is to send, and where to."""
+    sending = _sending(context, migration) if context.phase is Phase.MOVE else {}
     if migration.layout is Layout.DIRECTORY:
         (parking,) = migration.parkings
         where = _aside(context, parking)
         entries = [asdict(one) for one in directory.entries(where)]
-        return {"entries": entries, "directory_owner": directory.owner(where)}
-    return {"entries": [asdict(_entry(one.place, _aside(context, one))) for one in migration.parkings]}
+        return {"entries": entries, "directory_owner": directory.owner(where), **sending}
+    return {"entries": [asdict(_entry(one.place, _aside(context, one))) for one in migration.parkings], **sending}
+
+
+def _sending(context: Context, migration: Migration) -> Mapping[str, Any]:
+    """What disk_copy takes: the sources of each directory of the copy, and what is flattened before."""
+    definitions = str(record.definitions_directory(context.store, migration.id))
+    pairs = zip(migration.parked_in, migration.staged_in)
+    copies = [{"src": sources(migration, parked), "dest": staged} for parked, staged in pairs]
+    copies[0]["src"] = [*copies[0]["src"], definitions]
+    return {"copies": copies, "flatten": [flattening(migration, disk) for disk in migration.carried if disk.flatten]}
+
+
+def sources(migration: Migration, parked: str) -> list[str]:
+    """All that is in the directory *parked*; but of an image with backing files the flattened one.
+
+    A backing file that is in the guest's own directory stays behind: nothing at the destination needs it.
+    """
+    at = {disk.target: posixpath.split(_parked(migration, disk)) for disk in migration.carried}
+    flat = [disk for disk in migration.carried if disk.flatten and at[disk.target][0] == parked]
+    if not flat:
+        return [f"{parked}/"]
+    left = {at[disk.target][1] for disk in flat}
+    left.update(posixpath.basename(one) for disk in flat for one in _below(migration, disk, parked))
+    names = [one.name for one in directory.entries(parked) if one.kind == "file" and one.name not in left]
+    return [*(f"{parked}/{name}" for name in names), *(migration.flat(disk) for disk in flat)]
+
+
+def _below(migration: Migration, disk: DiskPlan, parked: str) -> list[str]:
+    """Where the backing files of *disk* are now, those that are in *parked*."""
+    now = [_now(migration, link.path) for link in disk.backing]
+    return [path for path in now if posixpath.dirname(path) == parked]
+
+
+def _now(migration: Migration, path: str) -> str:
+    """Where *path* is since the guest was parked: what was in its own directory has moved with it."""
+    own = migration.layout is Layout.DIRECTORY and path.startswith(f"{migration.directory}/")
+    return migration.parked + path[len(migration.directory) :] if own else path
+
+
+def _parked(migration: Migration, disk: DiskPlan) -> str:
+    if migration.layout is Layout.DIRECTORY:
+        return _now(migration, disk.path)
+    return next(one.parked for one in migration.parkings if one.place == disk.path)
+
+
+def flattening(migration: Migration, disk: DiskPlan) -> dict[str, Any]:
+    """How *disk* is flattened: the chain as it is now, the image itself first, and into what."""
+    below = [{"path": _now(migration, link.path), "format": link.format} for link in disk.backing]
+    return {
+        "target": disk.target,
+        "links": [{"path": _parked(migration, disk), "format": disk.format}, *below],
+        "to": migration.flat(disk),
+        "cluster_bytes": disk.cluster_bytes,
+    }
 
 
 def _entry(place: str, aside: str) -> EntryFacts:

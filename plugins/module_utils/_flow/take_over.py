@@ -148,6 +148,13 @@ def _check(context: Context, migration: Migration) -> Mapping[str, Any]:
                 f"has {found.virtual_bytes} bytes, its source has {disk.old_bytes}.",
                 "The copy is not complete; nothing was started from it.",
             )
+        if found.backing_path or found.data_file:
+            raise Refused(
+                "IMAGE_NOT_WHOLE",
+                path,
+                f"names another file: {found.backing_path or found.data_file}.",
+                "The copy of an image never does. Find out who can write into the staging directory.",
+            )
         checked[disk.target] = image.check(path, disk.format)
     return {"image_checks": checked}
 

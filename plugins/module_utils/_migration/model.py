@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 GIB = 2**30
+DEFAULT_CLUSTER_BYTES = 65536
+"""What qemu-img gives a qcow2 image when it is not told."""
 
 
 class Operation(enum.Enum):
@@ -141,6 +143,14 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A backing file, and the format that the image above it records for it."""
+
+    path: str
+    format: str
+
+
+@dataclass(frozen=True)
 class DiskPlan:
     """What happens to one image file."""
 
@@ -154,11 +164,11 @@ class DiskPlan:
     """Virtual size after, bytes; equal to old_bytes unless it is the root disk of a resize."""
     allocated_bytes: int
     """With its backing files, when it is flattened."""
-    cluster_bytes: int = 65536
+    cluster_bytes: int = DEFAULT_CLUSTER_BYTES
     """Of a qcow2 image: a copy that is made block by block needs the same."""
     flatten: bool = False
     """The copy is one image with the contents of the image and its backing files."""
-    backing: tuple[str, ...] = ()
+    backing: tuple[Link, ...] = ()
     """The backing files below it, the nearest first."""
     carried: bool = True
     """It is copied; a medium that is not is there already."""
@@ -166,7 +176,7 @@ class DiskPlan:
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> DiskPlan:
         """From the record's JSON."""
-        return cls(**{**data, "backing": tuple(data.get("backing", ()))})
+        return cls(**{**data, "backing": tuple(Link(**one) for one in data.get("backing", ()))})
 
 
 @dataclass(frozen=True)
@@ -289,7 +299,7 @@ class Migration:
         """
         if self.layout is Layout.FILES:
             return f"{directory.rstrip('/')}/.{self.id}.{kind}"
-        return f"{directory}.{self.id}.staging" if kind == "staging" else f"{directory}_{kind}"
+        return f"{directory}_{kind}" if kind in ("resize", "reverted") else f"{directory}.{self.id}.{kind}"
 
     def _all_aside(self, kind: str) -> tuple[str, ...]:
         return tuple(self._aside(directory, kind) for directory in self.directories)
@@ -308,6 +318,16 @@ class Migration:
     def staged_in(self) -> tuple[str, ...]:
         """The directories where the copy grows; no definition points there, so nothing can start from it."""
         return self._all_aside("staging")
+
+    @property
+    def flat_in(self) -> tuple[str, ...]:
+        """The directories that images are flattened into on the source, gone once they are copied."""
+        return tuple(dict.fromkeys(posixpath.dirname(self.flat(disk)) for disk in self.carried if disk.flatten))
+
+    def flat(self, disk: DiskPlan) -> str:
+        """Where the source flattens *disk* into, under its own name: rsync renames nothing."""
+        where, name = posixpath.split(disk.path)
+        return f"{self._aside(where, 'flat')}/{name}"
 
     @property
     def parked(self) -> str:

@@ -9,6 +9,7 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import enum
+import posixpath
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -32,9 +33,11 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Ref
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import free_memory_mib
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import DiskFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
+    DEFAULT_CLUSTER_BYTES,
     GIB,
     DiskPlan,
     Layout,
+    Link,
     Migration,
     Operation,
     Request,
@@ -265,7 +268,7 @@ def _migration(move: Move, findings: tuple[Finding, ...], migration_id: str) -> 
         old=move.old,
         new=move.new,
         root_disk=move.root.target,
-        directory=move.guest.directory,
+        directory=move.guest.directory if move.layout is Layout.DIRECTORY else posixpath.dirname(move.root.path),
         disks=tuple(_disk_plan(move, disk) for disk in move.guest.disks if disk.source_type and disk.path),
         was_running=not move.guest.is_off,
         autostart=move.guest.autostart,
@@ -279,6 +282,7 @@ def _migration(move: Move, findings: tuple[Finding, ...], migration_id: str) -> 
         transfer=choice.transfer,
         transfer_reason=choice.reason,
         verify=move.request.verify,
+        layout=move.layout,
     )
 
 
@@ -291,7 +295,11 @@ def _disk_plan(move: Move, disk: DiskFacts) -> DiskPlan:
         device=disk.device,
         old_bytes=disk.virtual_bytes,
         new_bytes=move.new.root_bytes if is_root else disk.virtual_bytes,
-        allocated_bytes=disk.allocated_bytes,
+        allocated_bytes=disk.copied_bytes,
+        cluster_bytes=disk.cluster_bytes or DEFAULT_CLUSTER_BYTES,
+        flatten=bool(disk.backing),
+        backing=tuple(Link(one.path, one.format) for one in disk.backing),
+        carried=disk in move.carried,
     )
 
 

@@ -17,12 +17,18 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.catalogue 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Move, Site
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding, Severity
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.whereabouts import listing
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import FitFacts, HypervisorFacts
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import (
+    FitFacts,
+    HypervisorFacts,
+    LinkFacts,
+    SpaceFacts,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
     GIB,
     Capacity,
     ClaimRule,
     Flavor,
+    Layout,
     Migration,
     Operation,
     Transfer,
@@ -95,6 +101,8 @@ class Case:
     values: dict[str, Any] = field(default_factory=dict)
 
 
+BASE = LinkFacts("/b/base", "qcow2", GIB, "")
+BACKED: dict[str, Any] = {"backing_path": "/b/base", "backing": (BASE,)}
 IN_DISK = ("web1", "vda", PATH)
 CASES = [
     # the guest
@@ -125,21 +133,32 @@ CASES = [
     Case("DISK_UNREADABLE", (*IN_DISK, "Input/output error"), with_disk(error="Input/output error")),
     Case("DISK_SHAREABLE", IN_DISK, with_disk(shareable=True)),
     Case("DISK_STARTUP_POLICY", (*IN_DISK, "'optional'"), with_disk(startup_policy="optional")),
-    Case("BACKING_CHAIN", (*IN_DISK, "/b/base"), with_disk(backing_path="/b/base")),
+    Case("DISK_USED_BY_OTHERS", (*IN_DISK, "db1"), with_disk(users=("db1",))),
+    Case("BACKING_CHAIN", (*IN_DISK, "/b/base"), with_disk(**BACKED)),
     Case("DATA_FILE", (*IN_DISK, "/b/data"), with_disk(data_file="/b/data")),
     Case("FORMAT_UNSUPPORTED", (*IN_DISK, "vmdk", "raw and qcow2"), with_disk(format="vmdk", probed_format="vmdk")),
     Case("FORMAT_UNSUPPORTED", (*IN_DISK, "no format"), with_disk(format="")),
     Case("FORMAT_MISMATCH", (*IN_DISK, "qcow2"), with_disk(format="raw", probed_format="qcow2")),
     Case("FORMAT_MISMATCH", (*IN_DISK, "raw"), with_disk(format="qcow2", probed_format="raw")),
     Case("QCOW2_V2_SNAPSHOTS", (*IN_DISK, "0.10"), with_disk(qcow2_compat="0.10", internal_snapshots=1)),
-    Case("LAYOUT_NO_DIRECTORY", ("web1", "vda in /var/lib"), guest(directory="", directory_entries=())),
-    Case("LAYOUT_SHARED_DIRECTORY", ("web1", DIRECTORY, "db1"), guest(directory_users=("db1",))),
-    Case("LAYOUT_SHARED_DIRECTORY", ("web1", "/var/lib/libvirt/images"), guest(directory="/var/lib/libvirt/images")),
+    Case("LAYOUT_NO_DIRECTORY", ("web1", "no writable disk"), with_disk(readonly=True)),
     *(
         Case("LAYOUT_ENTRY_UNSUPPORTED", ("web1", f"x ({kind})"), guest(directory_entries=(entry(), entry("x", kind))))
         for kind in ("symlink", "directory", "other")
     ),
-    Case("LAYOUT_MEDIUM_ELSEWHERE", ("sda", "/iso/x"), guest(disks=(disk(), config_drive(path="/iso/x")))),
+    Case(
+        "LAYOUT_MEDIUM_ELSEWHERE",
+        ("sda", "/iso/x", "c2"),
+        guest(disks=(disk(), config_drive(path="/iso/x"))),
+        where=says(media_missing=("/iso/x",)),
+    ),
+    Case(
+        "SOURCE_DISK_FULL",
+        ("web1", "vda", "2.16 GiB", "1 GiB"),
+        with_disk(**BACKED),
+        request(transfer=Transfer.RSYNC),
+        site(fits={"c1": {UUID: fit(free_bytes=GIB)}, "c2": {UUID: fit()}}),
+    ),
     Case("STORAGE_SHARED", ("web1", "c1", "c2"), where=says(storage_shared="yes", existing_paths=(DIRECTORY,))),
     Case("STORAGE_UNKNOWN", ("web1", "c1", "c2"), where=says(storage_shared="unknown")),
     Case(
@@ -290,9 +309,63 @@ def test_nothing_is_found_where_nothing_is_odd(good: Move) -> None:
     assert run(good) == ()
 
 
-def test_a_shared_source_directory_that_is_also_a_pool_is_said_once() -> None:
-    one = guest(directory="/var/lib/libvirt/images", directory_users=("db1",))
-    assert [finding.code for finding in run(move(one))] == ["LAYOUT_SHARED_DIRECTORY"]
+@pytest.mark.parametrize(
+    ("values", "code", "words"),
+    [
+        ({"backing": (replace(BASE, format=""),)}, "BACKING_FORMAT_UNKNOWN", "/b/base"),
+        ({"backing": (replace(BASE, error="it is not a file"),)}, "BACKING_UNREADABLE", "/b/base below it: it is not"),
+        ({"backing": (BASE, replace(BASE, path="/b/root", format="vmdk"))}, "FORMAT_UNSUPPORTED", "/b/root below it"),
+        ({"internal_snapshots": 2}, "BACKING_SNAPSHOTS", "2 internal snapshot"),
+    ],
+)
+def test_a_chain_that_is_not_flattened(values: dict[str, Any], code: str, words: str) -> None:
+    """What the chain is comes with it as a warning."""
+    findings = run(move(with_disk(**{**BACKED, **values})))
+    assert [one.code for one in findings] == [code, "BACKING_CHAIN"]
+    assert words in findings[0].message
+    assert [one.blocks for one in findings] == [True, False]
+
+
+def test_a_definition_that_names_what_is_below() -> None:
+    store = "<backingStore type='file'><format type='qcow2'/><source file='/b/base'/></backingStore>"
+    xml = domain_xml().replace("<target dev='vda'", f"{store}<target dev='vda'")
+    assert "BACKING_DEFINED" in [one.code for one in run(move(guest(xml=xml, disks=(disk(**BACKED),))))]
+
+
+POOL = "/var/lib/libvirt/images"
+FLAT = {"directory": POOL, "disks": (disk(path=f"{POOL}/web1.qcow2"),), "directory_users": ("db1",)}
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        guest(**FLAT),
+        guest(**{**FLAT, "directory_users": ()}),
+        guest(**{**FLAT, "directory_entries": (entry("db1.qcow2"), entry("iso", "directory"))}),
+        guest(directory="", disks=(disk(), disk(target="vdb", path="/srv/web1.qcow2"))),
+    ],
+)
+def test_images_among_those_of_others_are_nothing_odd(one: Any) -> None:
+    assert run(move(one)) == ()
+
+
+def test_space_is_counted_on_each_file_system() -> None:
+    one = guest(directory="", disks=(disk(), disk(target="vdb", path="/srv/web1.qcow2", allocated_bytes=3 * GIB)))
+    spaces = (SpaceFacts(DIRECTORY, 1, 9 * GIB), SpaceFacts("/srv", 2, 3 * GIB))
+    found = run(move(one, where=says(spaces=spaces)))
+    assert [finding.code for finding in found] == ["DEST_DISK_FULL"]
+    assert "3 GiB are really free" in found[0].message
+    assert run(move(one, where=says(spaces=(spaces[0], replace(spaces[1], free_bytes=9 * GIB))))) == ()
+
+
+def test_two_guests_of_one_directory_do_not_take_each_others_place() -> None:
+    other = replace(a_migration(), directory=POOL, layout=Layout.FILES, destination="c2")
+    other = replace(other, disks=(replace(other.disks[0], path=f"{POOL}/db1.qcow2"),))
+    assert [one.code for one in run(move(guest(**FLAT), planned=(other,))) if "TAKEN" in one.code] == []
+    same = replace(other, disks=(replace(other.disks[0], path=f"{POOL}/web1.qcow2"),))
+    found = [one for one in run(move(guest(**FLAT), planned=(same,))) if "TAKEN" in one.code]
+    assert [one.code for one in found] == ["DIRECTORY_TAKEN"]
+    assert f"{POOL}/web1.qcow2" in found[0].message
 
 
 def test_a_hostname_is_answered_with_the_inventory_name() -> None:

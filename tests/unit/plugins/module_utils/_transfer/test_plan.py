@@ -20,6 +20,8 @@ def params(bed: Bed, **values: Any) -> dict[str, Any]:
         "migration": "",
         "src": [f"{bed.directory}/"],
         "dest": "/there",
+        "also": [],
+        "flatten": [],
         "address": "c2",
         "user": "kvmops",
         "port": 22,
