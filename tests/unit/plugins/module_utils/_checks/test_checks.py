@@ -21,14 +21,12 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts i
     FitFacts,
     HypervisorFacts,
     LinkFacts,
-    SpaceFacts,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
     GIB,
     Capacity,
     ClaimRule,
     Flavor,
-    Layout,
     Migration,
     Operation,
     Transfer,
@@ -151,13 +149,6 @@ CASES = [
         ("sda", "/iso/x", "c2"),
         guest(disks=(disk(), config_drive(path="/iso/x"))),
         where=says(media_missing=("/iso/x",)),
-    ),
-    Case(
-        "SOURCE_DISK_FULL",
-        ("web1", "vda", "2.16 GiB", "1 GiB"),
-        with_disk(**BACKED),
-        request(transfer=Transfer.RSYNC),
-        site(fits={"c1": {UUID: fit(free_bytes=GIB)}, "c2": {UUID: fit()}}),
     ),
     Case("STORAGE_SHARED", ("web1", "c1", "c2"), where=says(storage_shared="yes", existing_paths=(DIRECTORY,))),
     Case("STORAGE_UNKNOWN", ("web1", "c1", "c2"), where=says(storage_shared="unknown")),
@@ -307,65 +298,6 @@ def test_each_check_finds_its_own_and_nothing_else(case: Case) -> None:
 )
 def test_nothing_is_found_where_nothing_is_odd(good: Move) -> None:
     assert run(good) == ()
-
-
-@pytest.mark.parametrize(
-    ("values", "code", "words"),
-    [
-        ({"backing": (replace(BASE, format=""),)}, "BACKING_FORMAT_UNKNOWN", "/b/base"),
-        ({"backing": (replace(BASE, error="it is not a file"),)}, "BACKING_UNREADABLE", "/b/base below it: it is not"),
-        ({"backing": (BASE, replace(BASE, path="/b/root", format="vmdk"))}, "FORMAT_UNSUPPORTED", "/b/root below it"),
-        ({"internal_snapshots": 2}, "BACKING_SNAPSHOTS", "2 internal snapshot"),
-    ],
-)
-def test_a_chain_that_is_not_flattened(values: dict[str, Any], code: str, words: str) -> None:
-    """What the chain is comes with it as a warning."""
-    findings = run(move(with_disk(**{**BACKED, **values})))
-    assert [one.code for one in findings] == [code, "BACKING_CHAIN"]
-    assert words in findings[0].message
-    assert [one.blocks for one in findings] == [True, False]
-
-
-def test_a_definition_that_names_what_is_below() -> None:
-    store = "<backingStore type='file'><format type='qcow2'/><source file='/b/base'/></backingStore>"
-    xml = domain_xml().replace("<target dev='vda'", f"{store}<target dev='vda'")
-    assert "BACKING_DEFINED" in [one.code for one in run(move(guest(xml=xml, disks=(disk(**BACKED),))))]
-
-
-POOL = "/var/lib/libvirt/images"
-FLAT = {"directory": POOL, "disks": (disk(path=f"{POOL}/web1.qcow2"),), "directory_users": ("db1",)}
-
-
-@pytest.mark.parametrize(
-    "one",
-    [
-        guest(**FLAT),
-        guest(**{**FLAT, "directory_users": ()}),
-        guest(**{**FLAT, "directory_entries": (entry("db1.qcow2"), entry("iso", "directory"))}),
-        guest(directory="", disks=(disk(), disk(target="vdb", path="/srv/web1.qcow2"))),
-    ],
-)
-def test_images_among_those_of_others_are_nothing_odd(one: Any) -> None:
-    assert run(move(one)) == ()
-
-
-def test_space_is_counted_on_each_file_system() -> None:
-    one = guest(directory="", disks=(disk(), disk(target="vdb", path="/srv/web1.qcow2", allocated_bytes=3 * GIB)))
-    spaces = (SpaceFacts(DIRECTORY, 1, 9 * GIB), SpaceFacts("/srv", 2, 3 * GIB))
-    found = run(move(one, where=says(spaces=spaces)))
-    assert [finding.code for finding in found] == ["DEST_DISK_FULL"]
-    assert "3 GiB are really free" in found[0].message
-    assert run(move(one, where=says(spaces=(spaces[0], replace(spaces[1], free_bytes=9 * GIB))))) == ()
-
-
-def test_two_guests_of_one_directory_do_not_take_each_others_place() -> None:
-    other = replace(a_migration(), directory=POOL, layout=Layout.FILES, destination="c2")
-    other = replace(other, disks=(replace(other.disks[0], path=f"{POOL}/db1.qcow2"),))
-    assert [one.code for one in run(move(guest(**FLAT), planned=(other,))) if "TAKEN" in one.code] == []
-    same = replace(other, disks=(replace(other.disks[0], path=f"{POOL}/web1.qcow2"),))
-    found = [one for one in run(move(guest(**FLAT), planned=(same,))) if "TAKEN" in one.code]
-    assert [one.code for one in found] == ["DIRECTORY_TAKEN"]
-    assert f"{POOL}/web1.qcow2" in found[0].message
 
 
 def test_a_hostname_is_answered_with_the_inventory_name() -> None:
