@@ -29,6 +29,11 @@ class Effect:
     undo: Mapping[str, Any] | None = None
 
 
+def numbered(name: str, index: int) -> str:
+    """The name of one of several like effects of a step: names are told apart in the journal, the first is plain."""
+    return f"{name}_{index + 1}" if index else name
+
+
 @dataclass(frozen=True)
 class Plan:
     """What a module will do. No effects: nothing to change."""

@@ -35,6 +35,46 @@ options:
     description: The directory on the other hypervisor. It must exist and O(user) must be able to write it.
     type: path
     required: true
+  also:
+    description: Further directories to copy to, each with its own O(src) and O(dest).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      src:
+        description: As O(src).
+        type: list
+        elements: str
+        required: true
+      dest:
+        description: As O(dest).
+        type: path
+        required: true
+  flatten:
+    description: >-
+      Images with backing files, as M(kvmops.mobility.domain_hand_over) returns them. Each is first written into one
+      image without any, which is removed again after the copy.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      target:
+        description: The disk's name in the definition.
+        type: str
+        required: true
+      links:
+        description: Path and format of the image, then of each backing file below it.
+        type: list
+        elements: dict
+        required: true
+      to:
+        description: The image to make, in a directory that is made for it; it is one of what is copied.
+        type: path
+        required: true
+      cluster_bytes:
+        description: Cluster size of the image, in bytes.
+        type: int
+        default: 65536
   address:
     description: Name or address of the other hypervisor.
     type: str
@@ -102,7 +142,7 @@ bytes_sent:
   returned: success, not in check mode
   type: int
 digests:
-  description: Digest of each copied file, by name.
+  description: Digest of each copied file, by name; of those in O(also) by the path there.
   returned: O(verify=digest), not in check mode
   type: dict
 copy_seconds:
@@ -128,9 +168,21 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.plan imp
 
 def main() -> None:
     """Entry point."""
+    also = {
+        "src": {"type": "list", "elements": "str", "required": True},
+        "dest": {"type": "path", "required": True},
+    }
+    flatten = {
+        "target": {"type": "str", "required": True},
+        "links": {"type": "list", "elements": "dict", "required": True},
+        "to": {"type": "path", "required": True},
+        "cluster_bytes": {"type": "int", "default": 65536},
+    }
     options = {
         "src": {"type": "list", "elements": "str", "required": True},
         "dest": {"type": "path", "required": True},
+        "also": {"type": "list", "elements": "dict", "default": [], "options": also},
+        "flatten": {"type": "list", "elements": "dict", "default": [], "options": flatten},
         "address": {"type": "str", "required": True},
         "user": {"type": "str", "default": "kvmops"},
         "port": {"type": "int", "default": 22},

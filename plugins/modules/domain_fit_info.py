@@ -40,6 +40,20 @@ options:
         description: Token of the probe planted in that directory, empty when none is.
         type: str
         default: ''
+      places:
+        description: What would come under the same name, the images or the directory. Without any, the directory.
+        type: list
+        elements: str
+        default: []
+      probes:
+        description: Where the images are in other directories, the token of the probe in each.
+        type: dict
+        default: {}
+      media:
+        description: Paths of the media that would not come with the guest, and have to be there.
+        type: list
+        elements: str
+        default: []
 seealso:
   - module: kvmops.mobility.storage_probe
 """
@@ -68,14 +82,21 @@ fits:
       storage_shared: 'no'
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._survey.fit import Visitor, survey
 
 
+def _visitor(given: Mapping[str, Any]) -> Visitor:
+    return Visitor(**{**given, "places": tuple(given["places"]), "media": tuple(given["media"])})
+
+
 def work(context: Context) -> Plan:
     """Ask about each guest."""
-    found = (survey(context.hypervisor, Visitor(**one)) for one in context.params["guests"])
+    found = (survey(context.hypervisor, _visitor(one)) for one in context.params["guests"])
     return Plan(result={"fits": {one.uuid: one.as_result() for one in found}})
 
 
@@ -85,6 +106,9 @@ def main() -> None:
         "xml": {"type": "str", "required": True},
         "directory": {"type": "str", "default": ""},
         "probe": {"type": "str", "default": ""},
+        "places": {"type": "list", "elements": "str", "default": []},
+        "probes": {"type": "dict", "default": {}},
+        "media": {"type": "list", "elements": "str", "default": []},
     }
     run(Spec(options={"guests": {"type": "list", "elements": "dict", "required": True, "options": guest}}), work)
 

@@ -14,7 +14,8 @@ author:
 description:
   - >-
     Switches autostart off, shuts the guest down, waits until no process holds its disks, and renames its
-    directory, so that nobody can start it here until the move is taken back.
+    directory, or each of its images where others use the directory too, so that nobody can start it here until
+    the move is taken back.
   - >-
     In a revert it is the destination that hands over, and there the plug is pulled when the guest does not
     shut down: what it wrote is thrown away.
@@ -51,7 +52,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 parked:
-  description: Where the guest's directory is now.
+  description: Where the guest's directory is now, or the directory that was made for its images.
   returned: success
   type: str
 entries:
@@ -61,8 +62,18 @@ entries:
   elements: dict
 directory_owner:
   description: Owner and mode of the directory itself.
-  returned: success, not in check mode
+  returned: when the guest has a directory of its own, not in check mode
   type: dict
+copies:
+  description: What is to be sent, C(src) and C(dest) of each directory of the copy.
+  returned: in a move, not in check mode
+  type: list
+  elements: dict
+flatten:
+  description: What is to be flattened before, as M(kvmops.mobility.disk_copy) takes it.
+  returned: in a move, not in check mode
+  type: list
+  elements: dict
 stop_requested_at:
   description: When the guest was first asked to shut down, Unix time.
   returned: when it ran

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Site
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import layout
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import (
     DomainFacts,
     FitFacts,
@@ -87,21 +88,26 @@ def address(host: Mapping[str, Any], name: str) -> str:
     return str(host.get("kvmops_address") or host.get("ansible_host") or name)
 
 
-def visitors(variables: Mapping[str, Any]) -> list[dict[str, str]]:
+def visitors(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The located guests, as domain_fit_info takes them."""
-    found = []
+    found: list[dict[str, Any]] = []
     for name in hypervisors(variables):
         located = result_of(variables, name, "kvmops_domains") or {"domains": ()}
         planted = result_of(variables, name, "kvmops_probes") or {"probes": {}}
-        found += [
-            {
-                "xml": guest["xml"],
-                "directory": guest["directory"],
-                "probe": planted["probes"].get(guest["directory"], ""),
-            }
-            for guest in located["domains"]
-        ]
+        found += [_visitor(DomainFacts.from_result(one), planted["probes"]) for one in located["domains"]]
     return found
+
+
+def _visitor(guest: DomainFacts, planted: Mapping[str, str]) -> dict[str, Any]:
+    directories = guest.directories or (guest.directory,)
+    return {
+        "xml": guest.xml,
+        "directory": guest.directory,
+        "probe": planted.get(guest.directory, ""),
+        "places": list(layout.places(guest)),
+        "probes": {one: planted.get(one, "") for one in directories},
+        "media": list(layout.media(guest)),
+    }
 
 
 def peers(variables: Mapping[str, Any], here: str, destination: str, port: int) -> list[dict[str, Any]]:

@@ -226,9 +226,34 @@ DISKS = (
         "Remove startupPolicy with virsh edit, " + _AGAIN + ".",
     ),
     _block(
+        "DISK_USED_BY_OTHERS",
+        "An image that would go with the guest is another guest's too, as a disk or as a backing file.",
+        "Give each guest its own: detach it from one, or flatten the other's with virsh blockpull, " + _AGAIN + ".",
+    ),
+    _warn(
         "BACKING_CHAIN",
-        "An image depends on a backing file.",
-        f"{_NOT_YET}: flatten it with virsh blockpull (running) or qemu-img rebase -b '' (off), " + _AGAIN + ".",
+        "An image depends on backing files. The copy is flattened; they stay, and the destination needs none of them.",
+        "Nothing has to be done. The copy takes as much as the image and what it uses of its backing files.",
+    ),
+    _block(
+        "BACKING_FORMAT_UNKNOWN",
+        "An image does not record the format of its backing file, which is never guessed from what is in it.",
+        "Record it: qemu-img rebase -u -F FORMAT -b BACKING IMAGE while the guest is off, " + _AGAIN + ".",
+    ),
+    _block(
+        "BACKING_UNREADABLE",
+        "A backing file cannot be read, or is no file of the hypervisor.",
+        "Look at the chain with qemu-img info --backing-chain, repair it, " + _AGAIN + ".",
+    ),
+    _block(
+        "BACKING_DEFINED",
+        "The definition names backing files, which would not be there at the destination.",
+        "Remove <backingStore> from the disk with virsh edit: the image itself names them, " + _AGAIN + ".",
+    ),
+    _block(
+        "BACKING_SNAPSHOTS",
+        "An image has both backing files and internal snapshots, which flattening would lose.",
+        "Delete the snapshots: qemu-img snapshot -d NAME IMAGE while the guest is off, " + _AGAIN + ".",
     ),
     _block(
         "DATA_FILE",
@@ -252,13 +277,8 @@ DISKS = (
     ),
     _block(
         "LAYOUT_NO_DIRECTORY",
-        "The guest's writable disks are not in one directory.",
-        f"{_NOT_YET}: shut the guest off and move its disks into one directory of its own.",
-    ),
-    _block(
-        "LAYOUT_SHARED_DIRECTORY",
-        "The directory of the guest's disks is not its own.",
-        f"{_NOT_YET}: shut the guest off and move its disks into one directory of its own.",
+        "The guest has no writable disk that is a file.",
+        f"{_NOT_YET}: put its disk into an image file.",
     ),
     _block(
         "LAYOUT_ENTRY_UNSUPPORTED",
@@ -267,8 +287,10 @@ DISKS = (
     ),
     _block(
         "LAYOUT_MEDIUM_ELSEWHERE",
-        "A CD-ROM or other read-only medium is outside the guest's directory.",
-        "Eject it: virsh change-media NAME TARGET --eject --config --live, " + _AGAIN + ".",
+        "A CD-ROM or other read-only medium does not come with the guest, and is not at the destination.",
+        "Put it there at the same path, or eject it: virsh change-media NAME TARGET --eject --config --live, "
+        + _AGAIN
+        + ".",
     ),
     _block(
         "STORAGE_SHARED",
@@ -279,6 +301,11 @@ DISKS = (
         "STORAGE_UNKNOWN",
         "Whether both hypervisors see the guest's directory is not known.",
         "Look at the guest's directory on both, run again; it must be writable for the probe on the source.",
+    ),
+    _block(
+        "SOURCE_DISK_FULL",
+        "The source has no room to flatten images with backing files before they are sent.",
+        "Free space there, or start the guest: transfer=mirror needs no room.",
     ),
     _block(
         "TRANSFER_IMPOSSIBLE",
@@ -383,7 +410,7 @@ PLACEMENT = (
     ),
     _block(
         "LEFTOVER_PATHS",
-        "The guest's directory, or its parked or staged name, exists already.",
+        "The guest's directory or one of its images, or their parked or staged name, exists already.",
         "See kvmops.mobility.status for whose they are; look into them, and remove or rename them yourself.",
     ),
     _block(

@@ -8,10 +8,12 @@ PRIVATE to the collection kvmops.mobility.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import posixpath
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import GuestDefinition
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import layout
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import Amount, is_open
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import (
     ClaimFacts,
@@ -22,7 +24,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts i
     LockFacts,
     ProofFacts,
 )
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration, Request, Size
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Layout, Migration, Request, Size
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status
 
 
@@ -140,15 +142,70 @@ class Move:
         return Amount(self.new.vcpus, self.new.memory_mib, disks + self.new.root_bytes - self.old.root_bytes)
 
     @property
+    def layout(self) -> Layout:
+        """Whether the guest goes with its directory, or file by file."""
+        return layout.of(self.guest)
+
+    @property
+    def carried(self) -> tuple[DiskFacts, ...]:
+        """The disks and drives that go with the guest."""
+        return layout.carried(self.guest)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """What is renamed, and arrives under the same name."""
+        return layout.places(self.guest)
+
+    @property
+    def where(self) -> str:
+        """The places for a message."""
+        return ", ".join(self.places) or "the guest's disks"
+
+    @property
+    def flattened(self) -> tuple[DiskFacts, ...]:
+        """The disks whose copy is one image without the backing files that they have here."""
+        return tuple(disk for disk in self.carried if disk.backing)
+
+    @property
     def bytes_to_copy(self) -> int:
-        """Allocated bytes of the regular files in the guest's directory."""
-        return sum(entry.allocated_bytes for entry in self.guest.directory_entries if entry.kind == "file")
+        """Allocated bytes of what is sent."""
+        return sum(self.bytes_by_directory.values())
+
+    @property
+    def bytes_by_directory(self) -> Mapping[str, int]:
+        """The same, by the directory that will hold them at the destination.
+
+        A flattened image is taken to have what it and its backing files have together, which is the most it can have.
+        """
+        found: dict[str, int] = {}
+        for path, allocated, _apparent in self._sent():
+            found[path] = found.get(path, 0) + allocated
+        return found
 
     @property
     def has_holes(self) -> bool:
         """Whether more than half of the files' length is holes, which rsync sends as zeros unless it compresses."""
-        apparent = sum(entry.apparent_bytes for entry in self.guest.directory_entries if entry.kind == "file")
-        return apparent > 2 * self.bytes_to_copy
+        return sum(apparent for _path, _allocated, apparent in self._sent()) > 2 * self.bytes_to_copy
+
+    def _sent(self) -> Iterator[tuple[str, int, int]]:
+        """The directory that will hold it, allocated and apparent bytes of each file that is sent."""
+        files = self.layout is Layout.FILES
+        for disk in self.carried:
+            if disk.backing or files:
+                length = disk.copied_bytes if disk.backing else disk.apparent_bytes
+                yield posixpath.dirname(self._place_of(disk)), disk.copied_bytes, length
+        if not files:
+            parent = posixpath.dirname(self.guest.directory)
+            for entry in self.guest.directory_entries:
+                if entry.kind == "file" and f"{self.guest.directory}/{entry.name}" not in self._replaced():
+                    yield parent, entry.allocated_bytes, entry.apparent_bytes
+
+    def _place_of(self, disk: DiskFacts) -> str:
+        return disk.path if self.layout is Layout.FILES else self.guest.directory
+
+    def _replaced(self) -> frozenset[str]:
+        """Paths that are not sent because flattened images hold what is in them."""
+        return frozenset(path for disk in self.flattened for path in (disk.path, *(one.path for one in disk.backing)))
 
     def disk(self, disk: DiskFacts) -> str:
         """A disk as the subject of what a check says of it."""

@@ -8,18 +8,16 @@ PRIVATE to the collection kvmops.mobility.
 
 from __future__ import annotations
 
-import posixpath
 from collections.abc import Iterator
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import found
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Move
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import DiskFacts
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Layout
 
 FORMATS = ("raw", "qcow2")
 """Formats that qemu-img grows and checks the way the steps rely on."""
-POOLS = frozenset({"/", "/var", "/var/lib", "/var/lib/libvirt", "/var/lib/libvirt/images", "/var/lib/nova/instances"})
-"""Directories that hold every guest's images: one guest's move must never rename them, even if it is alone there."""
 
 
 def _drives(move: Move) -> Iterator[DiskFacts]:
@@ -66,13 +64,41 @@ def startup_policy(move: Move) -> Iterator[Finding]:
             yield found("DISK_STARTUP_POLICY", move.disk(disk), message)
 
 
+def used_by_others(move: Move) -> Iterator[Finding]:
+    """What goes with the guest is renamed: another guest that has it as a disk, or below one, would lose it."""
+    for disk in move.carried:
+        if disk.users:
+            yield found("DISK_USED_BY_OTHERS", move.disk(disk), f"it is also used by {', '.join(disk.users)}.")
+
+
 def chains(move: Move) -> Iterator[Finding]:
-    """What an image depends on is not carried yet."""
+    """Backing files stay where they are: others may use them, and the copy is one image that needs none."""
+    defined = {disk.target for disk in move.definition.disks if disk.backing_defined}
     for disk in _files(move):
-        if disk.backing_path:
-            yield found("BACKING_CHAIN", move.disk(disk), f"it has a backing file: {disk.backing_path}.")
         if disk.data_file:
             yield found("DATA_FILE", move.disk(disk), f"its data is in another file: {disk.data_file}.")
+        if disk.backing_path:
+            yield from _chain(move, disk, defined=disk.target in defined)
+
+
+def _chain(move: Move, disk: DiskFacts, *, defined: bool) -> Iterator[Finding]:
+    subject = move.disk(disk)
+    for link in disk.backing:
+        if not link.format:
+            yield found("BACKING_FORMAT_UNKNOWN", subject, f"it does not say what format {link.path} below it has.")
+        elif link.error:
+            yield found("BACKING_UNREADABLE", subject, f"{link.path} below it: {link.error}.")
+        elif link.format not in FORMATS:
+            allowed = " and ".join(FORMATS)
+            yield found("FORMAT_UNSUPPORTED", subject, f"{link.path} below it is {link.format}; allowed are {allowed}.")
+    if defined:
+        yield found("BACKING_DEFINED", subject, "the definition names its backing files (<backingStore>).")
+    if disk.internal_snapshots:
+        message = f"flattening would lose its {disk.internal_snapshots} internal snapshot(s)."
+        yield found("BACKING_SNAPSHOTS", subject, message)
+    paths = ", ".join(link.path for link in disk.backing) or disk.backing_path
+    message = f"its copy is flattened into one image, so that {paths} below it can stay on {move.source}."
+    yield found("BACKING_CHAIN", subject, message)
 
 
 def formats(move: Move) -> Iterator[Finding]:
@@ -94,42 +120,18 @@ def old_qcow2(move: Move) -> Iterator[Finding]:
         yield found("QCOW2_V2_SNAPSHOTS", move.disk(disk), message)
 
 
-def own_directory(move: Move) -> Iterator[Finding]:
-    """The guest's directory is renamed as one: it must be there, and be the guest's alone."""
-    guest = move.guest
-    if not guest.directory:
-        paths = ", ".join(f"{disk.target} in {posixpath.dirname(disk.path)}" for disk in _writable_files(move))
-        message = f"its writable disks must be files in one directory; found: {paths or 'none'}."
-        yield found("LAYOUT_NO_DIRECTORY", move.name, message)
-    elif guest.directory_users:
-        message = (
-            f"its directory {guest.directory} on {move.source} is also used by {', '.join(guest.directory_users)}."
-        )
-        yield found("LAYOUT_SHARED_DIRECTORY", move.name, message)
-    elif posixpath.normpath(guest.directory) in POOLS:
-        message = f"its disks are directly in {guest.directory}, which is not a directory of its own."
-        yield found("LAYOUT_SHARED_DIRECTORY", move.name, message)
-
-
-def _writable_files(move: Move) -> Iterator[DiskFacts]:
-    return (disk for disk in _drives(move) if disk.path and not disk.readonly)
+def has_images(move: Move) -> Iterator[Finding]:
+    """Without an image there is nothing whose rename would keep the guest from starting."""
+    if not any(disk.path and not disk.readonly for disk in _drives(move)):
+        yield found("LAYOUT_NO_DIRECTORY", move.name, "it has no writable disk that is a file.")
 
 
 def directory_entries(move: Move) -> Iterator[Finding]:
     """Links, special files and sub-directories may lead out of what is copied."""
     odd = [f"{entry.name} ({entry.kind})" for entry in move.guest.directory_entries if entry.kind != "file"]
-    if odd:
+    if odd and move.layout is Layout.DIRECTORY:
         message = f"its directory {move.guest.directory} holds more than plain files: {', '.join(odd)}."
         yield found("LAYOUT_ENTRY_UNSUPPORTED", move.name, message)
-
-
-def media(move: Move) -> Iterator[Finding]:
-    """A medium from elsewhere (an installer's ISO) does not travel with the directory."""
-    directory = move.guest.directory
-    for disk in _drives(move):
-        if directory and disk.readonly and disk.path and posixpath.dirname(disk.path) != directory:
-            message = f"its medium is outside the guest's directory {directory} and would not be carried."
-            yield found("LAYOUT_MEDIUM_ELSEWHERE", move.disk(disk), message)
 
 
 CHECKS = (
@@ -137,10 +139,10 @@ CHECKS = (
     readable,
     shareable,
     startup_policy,
+    used_by_others,
     chains,
     formats,
     old_qcow2,
-    own_directory,
+    has_images,
     directory_entries,
-    media,
 )

@@ -22,6 +22,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim i
     is_open,
     needed_bytes,
 )
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import FitFacts
 
 _INODES = 16
 """Inodes beyond one per file: the directory, the record and journal, and rsync's partial files."""
@@ -93,18 +94,32 @@ def space_now(move: Move) -> Iterator[Finding]:
     if fit is None or not fit.parent_exists or _is_source(move):
         return
     before = [one for one in move.planned if one.destination == move.destination]
-    needed = needed_bytes([move.bytes_to_copy, *(one.bytes_to_copy for one in before)])
-    if needed > fit.free_bytes:
-        others = f" (with {', '.join(one.name for one in before)}, planned before it)" if before else ""
-        message = (
-            f"the copy of {move.name}{others} needs {human_bytes(needed)} with its margin, and "
-            f"{human_bytes(fit.free_bytes)} are really free on {move.destination} for {move.guest.directory}."
-        )
-        yield found("DEST_DISK_FULL", move.destination, message)
+    for own, free_bytes in _by_file_system(move, fit):
+        # Where the others' images go is only known for the destination as a whole: they count on each file system.
+        needed = needed_bytes([own, *(one.bytes_to_copy for one in before)])
+        if needed > free_bytes:
+            others = f" (with {', '.join(one.name for one in before)}, planned before it)" if before else ""
+            message = (
+                f"the copy of {move.name}{others} needs {human_bytes(needed)} with its margin, and "
+                f"{human_bytes(free_bytes)} are really free on {move.destination} for {move.where}."
+            )
+            yield found("DEST_DISK_FULL", move.destination, message)
     inodes = len(move.guest.directory_entries) + _INODES
     if 0 < fit.free_inodes < inodes:
-        message = f"{move.name} needs {inodes} inodes, and {fit.free_inodes} are free for {move.guest.directory}."
+        message = f"{move.name} needs {inodes} inodes, and {fit.free_inodes} are free for {move.where}."
         yield found("DEST_INODES_FULL", move.destination, message)
+
+
+def _by_file_system(move: Move, fit: FitFacts) -> tuple[tuple[int, int], ...]:
+    """Bytes that the guest brings to each file system of the destination, and what is free there."""
+    if len({one.device for one in fit.spaces}) < 2:
+        return ((move.bytes_to_copy, fit.free_bytes),)
+    bytes_of = move.bytes_by_directory
+    free = {one.device: one.free_bytes for one in fit.spaces}
+    return tuple(
+        (sum(bytes_of.get(one.directory, 0) for one in fit.spaces if one.device == device), free_bytes)
+        for device, free_bytes in free.items()
+    )
 
 
 def identity(move: Move) -> Iterator[Finding]:
@@ -132,24 +147,25 @@ def identity(move: Move) -> Iterator[Finding]:
 def paths(move: Move) -> Iterator[Finding]:
     """Nothing may be in the way of the names the move uses; what is unknown is shown, never deleted."""
     fit = move.fit
-    if fit is None or not move.guest.directory or _is_source(move):
+    if fit is None or not move.places or _is_source(move):
         return
-    if fit.existing_paths and fit.storage_shared != "yes":  # else it is the guest's own directory that is seen
+    if fit.existing_paths and fit.storage_shared != "yes":  # else it is the guest's own images that are seen
         message = f"left-over paths are in the way of {move.name} there: {', '.join(fit.existing_paths)}."
         yield found("LEFTOVER_PATHS", move.destination, message)
     if not fit.parent_exists:
-        message = f"the directory that would hold {move.guest.directory} of {move.name} is not there."
+        message = f"the directory that would hold {move.where} of {move.name} is not there."
         yield found("DEST_PARENT_MISSING", move.destination, message)
     for other in move.planned:
-        if other.destination == move.destination and other.directory == move.guest.directory:
-            message = f"the directory {other.directory} of {move.name} is there for {other.name}, planned before it."
+        taken = [one.place for one in other.parkings if one.place in move.places]
+        if other.destination == move.destination and taken:
+            message = f"{', '.join(taken)} of {move.name} is there for {other.name}, planned before it."
             yield found("DIRECTORY_TAKEN", move.destination, message)
 
 
 def source_paths(move: Move) -> Iterator[Finding]:
-    """The source's own directory is expected; its parked or staged names are left-overs."""
+    """The source's own directory or images are expected; their parked or staged names are left-overs."""
     fit = move.source_fit
-    stale = [path for path in fit.existing_paths if path != move.guest.directory] if fit else []
+    stale = [path for path in fit.existing_paths if path not in move.places] if fit else []
     if stale:
         message = f"left-over paths are in the way of {move.name} there: {', '.join(stale)}."
         yield found("LEFTOVER_PATHS", move.source, message)
@@ -160,13 +176,23 @@ def storage(move: Move) -> Iterator[Finding]:
     fit = move.fit
     if fit is None or _is_source(move):
         return
-    directory = move.guest.directory or "the guest's disks"
+    directory = move.where
     if fit.storage_shared == "yes":
         message = f"{directory} of {move.name} on {move.source} is storage that {move.destination} sees too."
         yield found("STORAGE_SHARED", move.destination, message)
     elif fit.storage_shared != "no":
         message = f"whether {move.destination} sees {directory} of {move.name} on {move.source} could not be found out."
         yield found("STORAGE_UNKNOWN", move.destination, message)
+
+
+def media(move: Move) -> Iterator[Finding]:
+    """A medium from elsewhere (an installer's ISO) does not travel with the guest, so it has to be there already."""
+    if move.fit is None or _is_source(move):
+        return
+    for disk in move.guest.disks:
+        if disk.path in move.fit.media_missing and disk not in move.carried:
+            message = f"this medium does not come with the guest, and {move.destination} has none at the same path."
+            yield found("LAYOUT_MEDIUM_ELSEWHERE", move.disk(disk), message)
 
 
 def compression(move: Move) -> Iterator[Finding]:
@@ -186,4 +212,4 @@ def can_compress(move: Move, hypervisor: str) -> bool:
 
 
 GUEST_CHECKS = (source_paths,)
-CHECKS = (known, not_source, capacity, memory_now, space_now, identity, paths, storage, compression)
+CHECKS = (known, not_source, capacity, memory_now, space_now, identity, paths, storage, media, compression)

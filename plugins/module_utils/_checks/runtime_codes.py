@@ -78,6 +78,7 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("IDENTITY_UNREADABLE", "A user's key cannot be used without a passphrase.", "Put its public half beside it."),
     ("ILLEGAL_MOVE", "The migration's state does not allow the operation.", "See kvmops.mobility.status."),
     ("IMAGE_CORRUPT", "qemu-img check found errors in a copied image.", "Do not start from it."),
+    ("IMAGE_NOT_WHOLE", "A copied image names another file.", "Find out who can write into the staging directory."),
     ("IMAGE_SIZE_DIFFERS", "A copied image has another size than its source.", "The copy is not complete."),
     ("INTERNAL", "A mistake of ours.", "Report it."),
     ("JMESPATH_MISSING", "select needs jmespath on the controller.", "Install it: pip install jmespath."),

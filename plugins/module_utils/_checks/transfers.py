@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import found
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Move
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding
+from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import human_bytes
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import needed_bytes
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Transfer
 
 MIRROR_LIBVIRT = 8_000_000
@@ -44,6 +46,9 @@ def mirror_obstacle(move: Move) -> str:
     source, target = move.site.hypervisors.get(move.source), move.target
     if move.guest.is_off:
         return "the guest is off, and only a guest that runs can be mirrored"
+    snapshots = [disk.target for disk in move.carried if disk.internal_snapshots]
+    if snapshots:
+        return f"a mirror would lose the internal snapshots of {', '.join(snapshots)}"
     if source is not None and source.libvirt_version < MIRROR_LIBVIRT:
         return f"libvirt on {move.source} is older than 8.0 and cannot copy disks with synchronous writes"
     if target is not None and not target.qemu_nbd:
@@ -58,4 +63,17 @@ def possible(move: Move) -> Iterator[Finding]:
         yield found("TRANSFER_IMPOSSIBLE", move.name, f"transfer=mirror was asked for, but {obstacle}.")
 
 
-CHECKS = (possible,)
+def room_to_flatten(move: Move) -> Iterator[Finding]:
+    """rsync sends files: an image with backing files is written out as one beside it first."""
+    fit = move.source_fit
+    if fit is None or not move.flattened or choose(move).transfer is not Transfer.RSYNC:
+        return
+    needed = needed_bytes([disk.copied_bytes for disk in move.flattened])
+    free_bytes = min([fit.free_bytes, *(one.free_bytes for one in fit.spaces)])
+    if needed > free_bytes:
+        disks = ", ".join(disk.target for disk in move.flattened)
+        message = f"to flatten {disks} of {move.name} takes {human_bytes(needed)} beside it, and "
+        yield found("SOURCE_DISK_FULL", move.source, f"{message}{human_bytes(free_bytes)} are free there.")
+
+
+CHECKS = (possible, room_to_flatten)

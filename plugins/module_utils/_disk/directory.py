@@ -27,19 +27,19 @@ def entries(directory: str) -> tuple[EntryFacts, ...]:
     path = Path(directory)
     if not path.is_dir():
         return ()
-    found = (_entry(one) for one in sorted(path.iterdir()))
+    found = (entry(str(one)) for one in sorted(path.iterdir()))
     return tuple(one for one in found if one is not None)
 
 
-def _entry(path: Path) -> EntryFacts | None:
-    """None for what is gone since the directory was read, such as another run's probe."""
+def entry(path: str) -> EntryFacts | None:
+    """What is at *path*; None for what is gone since the directory was read, such as another run's probe."""
     try:
-        status = path.lstat()
+        status = os.lstat(path)
     except FileNotFoundError:
         return None
     kinds = ((stat.S_ISREG, "file"), (stat.S_ISDIR, "directory"), (stat.S_ISLNK, "symlink"))
     return EntryFacts(
-        name=path.name,
+        name=os.path.basename(path),
         kind=next((kind for test, kind in kinds if test(status.st_mode)), "other"),
         apparent_bytes=status.st_size,
         allocated_bytes=status.st_blocks * _BLOCK,
@@ -102,7 +102,7 @@ def _command_name(process: Path) -> str:
 
 
 def rename(origin: str, target: str) -> None:
-    """Rename a directory durably, within its parent. Done already is no error; what is not ours is never replaced.
+    """Rename durably, within one file system. Done already is no error; what is not ours is never replaced.
 
     Raises Refused(PATH_TAKEN) when both exist, MobilityError(PATH_LOST) when neither does.
     """
@@ -122,6 +122,40 @@ def rename(origin: str, target: str) -> None:
             "PATH_LOST", origin, f"is gone, and {target} is not there either.", "Look for it before anything else."
         ) from None
     sync_directory(Path(target).parent)
+    if os.path.dirname(origin) != os.path.dirname(target):
+        sync_directory(Path(origin).parent)
+
+
+def make_room(path: str) -> None:
+    """Make a directory that only root can look into. Ours already is no error.
+
+    Raises Refused(PATH_TAKEN) for what somebody else put there, such as a link that leads elsewhere.
+    """
+    try:
+        os.mkdir(path, 0o700)
+    except FileExistsError:
+        status = os.lstat(path)
+        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
+            raise Refused(
+                "PATH_TAKEN", path, "exists and is not a directory of root's.", "Look what it is and move it away."
+            ) from None
+    sync_directory(Path(path).parent)
+
+
+def remove_room(path: str) -> None:
+    """Remove an empty directory. Gone already is no error; raises MobilityError(REMOVAL_FAILED) when it holds more."""
+    try:
+        os.rmdir(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise MobilityError(
+            "REMOVAL_FAILED",
+            path,
+            f"could not be removed: {error.strerror}.",
+            "Look what is in it, and remove it by hand; then run this again.",
+        ) from None
+    sync_directory(Path(path).parent)
 
 
 def remove(path: str) -> bool:

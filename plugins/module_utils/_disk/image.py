@@ -12,7 +12,9 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +25,8 @@ _QUICK_S = 60
 _CHECK_S = 1800
 _CHECK_UNSUPPORTED = 63
 _LEAKS_ONLY = 3
+_NAME_BYTES = 1023
+"""The longest name of a backing file that qcow2 knows."""
 _MAGICS = (
     (b"QFI\xfb", "qcow2"),
     (b"KDMV", "vmdk"),
@@ -46,6 +50,10 @@ class Image:
     data_file: str
     compat: str
     internal_snapshots: int
+    cluster_bytes: int = 0
+    """0 for a format that has none."""
+    backing_format: str = ""
+    """As the header records it, empty when it does not."""
 
     @classmethod
     def from_info(cls, info: Mapping[str, Any]) -> Image:
@@ -55,10 +63,12 @@ class Image:
             virtual_bytes=int(info["virtual-size"]),
             allocated_bytes=int(info.get("actual-size", 0)),
             format=str(info["format"]),
-            backing_path=str(info.get("backing-filename", "")),
+            backing_path=str(info.get("full-backing-filename") or info.get("backing-filename", "")),
             data_file=str(specific.get("data-file", "")),
             compat=str(specific.get("compat", "")),
             internal_snapshots=len(info.get("snapshots", ())),
+            cluster_bytes=int(info.get("cluster-size", 0)),
+            backing_format=str(info.get("backing-filename-format", "")),
         )
 
 
@@ -76,6 +86,42 @@ def looks_like(path: str) -> str:
     with open(path, "rb") as image:
         head = image.read(16)
     return next((name for magic, name in _MAGICS if head.startswith(magic)), "raw")
+
+
+def recorded_backing(path: str) -> str:
+    """The backing file that a qcow2 header records, resolved; empty without one, or when it is no file of this host.
+
+    Read without qemu-img, since it is asked of every image of a hypervisor.
+    """
+    try:
+        with open(path, "rb") as image:
+            head = image.read(20)
+            if len(head) < 20 or not head.startswith(b"QFI\xfb"):
+                return ""
+            image.seek(int.from_bytes(head[8:16], "big"))
+            length = int.from_bytes(head[16:20], "big")
+            name = image.read(min(length, _NAME_BYTES)).decode(errors="replace")
+    except OSError:
+        return ""
+    if not name or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", name):
+        return ""
+    return os.path.normpath(os.path.join(os.path.dirname(path), name))
+
+
+def flatten_argv(links: Sequence[tuple[str, str]], target: str, cluster_bytes: int) -> tuple[str, ...]:
+    """Write what an image and its backing files hold into one qcow2 image.
+
+    *links* are path and format of each, the image itself first. They are given to qemu-img one by one, because the
+    headers name places where the images were before they were parked.
+    """
+    nodes: dict[str, Any] | None = None
+    for path, image_format in reversed(links):
+        node: dict[str, Any] = {"driver": image_format, "file": {"driver": "file", "filename": path}}
+        if image_format != "raw":
+            node["backing"] = nodes
+        nodes = node
+    source = "json:" + json.dumps(nodes)
+    return ("qemu-img", "convert", "-O", "qcow2", "-o", f"cluster_size={cluster_bytes}", source, target)
 
 
 def grow(path: str, image_format: str, new_bytes: int) -> None:

@@ -42,6 +42,8 @@ class DiskElement:
     readonly: bool
     shareable: bool
     startup_policy: str
+    backing_defined: bool = False
+    """The definition itself names what is below the image, instead of leaving that to the image."""
 
     @classmethod
     def from_element(cls, disk: ET.Element) -> DiskElement:
@@ -63,6 +65,7 @@ class DiskElement:
             readonly=disk.find("readonly") is not None or disk.get("device") == "cdrom",
             shareable=disk.find("shareable") is not None,
             startup_policy=_attribute(disk, "source", "startupPolicy"),
+            backing_defined=disk.find("backingStore/source") is not None,
         )
 
 

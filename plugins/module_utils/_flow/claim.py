@@ -27,7 +27,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration import 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import shortage
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
-from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan, numbered
 from ansible_collections.kvmops.mobility.plugins.module_utils._survey import hypervisor as hypervisors
 
 
@@ -131,7 +131,7 @@ def sha256(text: str) -> str:
 def _plan_destination(context: Context, migration: Migration) -> Plan:
     locking = _lock(context, migration)
     _check_capacity(context, migration)
-    for path in (migration.directory, migration.reverted):
+    for path in [path for one in migration.parkings for path in (one.place, one.reverted)]:
         if os.path.lexists(path):
             raise Refused("LEFTOVER_PATHS", path, "exists on the destination.", "Look what it is and move it away.")
     return Plan((*_record(context, migration), *locking, *_stage(context, migration)))
@@ -139,30 +139,28 @@ def _plan_destination(context: Context, migration: Migration) -> Plan:
 
 def _check_capacity(context: Context, migration: Migration) -> None:
     """Once more under the host's lock: another controller may have claimed since the plan was made."""
-    facts = hypervisors.survey(context.hypervisor, context.store, str(Path(migration.directory).parent), context.clock)
+    where = Path(migration.parkings[0].place).parent
+    facts = hypervisors.survey(context.hypervisor, context.store, str(where), context.clock)
     short = shortage(facts, migration)
     if short is not None:
         raise short
 
 
 def _stage(context: Context, migration: Migration) -> tuple[Effect, ...]:
-    """The copy grows in a directory no definition names, so nobody can start from it."""
+    """The copy grows in directories that no definition names, so nobody can start from it."""
     user = _user(context.params["migration_user"])
-    if os.path.isdir(migration.staging) and os.stat(migration.staging).st_uid == user.pw_uid:
-        return ()
+    missing = [one for one in migration.staged_in if not (os.path.isdir(one) and os.stat(one).st_uid == user.pw_uid)]
+    return tuple(_make_staging(one, user, index) for index, one in enumerate(missing))
 
+
+def _make_staging(staging: str, user: pwd.struct_passwd, index: int) -> Effect:
     def stage() -> None:
-        path = Path(migration.staging)
+        path = Path(staging)
         path.mkdir(mode=0o700, exist_ok=True)
         os.chown(path, user.pw_uid, user.pw_gid)
 
-    return (
-        Effect(
-            "stage",
-            f"make {migration.staging} for {user.pw_name}",
-            stage,
-            undo={"kind": "remove", "path": migration.staging},
-        ),
+    return Effect(
+        numbered("stage", index), f"make {staging} for {user.pw_name}", stage, undo={"kind": "remove", "path": staging}
     )
 
 

@@ -15,7 +15,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Ref
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
-from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan, numbered
 
 
 def plan(context: Context) -> Plan:
@@ -31,11 +31,13 @@ def plan(context: Context) -> Plan:
     closing = _forget(context, kept.migration)
     if kept.role != losing:
         return Plan((closing,))
-    path = kept.migration.parked if losing == "source" else kept.migration.reverted
-    _check_ours(entries, path, losing)
+    paths = kept.migration.parked_in if losing == "source" else kept.migration.reverted_in
+    for path in paths:
+        _check_ours(entries, path, losing)
+    removing = (_remove(path, index) for index, path in enumerate(paths))
     return Plan(
-        (*_undefine(context, kept.migration), _remove(path), closing),
-        before={"directory": path},
+        (*_undefine(context, kept.migration), *removing, closing),
+        before={"directory": paths[0]},
         after={"directory": None},
     )
 
@@ -45,10 +47,10 @@ def _closed(entries: tuple[Entry, ...], phase: Phase) -> bool:
 
 
 def _check_ours(entries: tuple[Entry, ...], path: str, losing: str) -> None:
-    """Nothing is removed that the journal does not say this migration parked."""
+    """Nothing is removed that the journal does not say this migration parked, or made to park in."""
     phase = Phase.MOVE if losing == "source" else Phase.REVERT
-    fences = [e for e in entries if (e.phase, e.step, e.effect) == (phase, Step.HAND_OVER, "fence")]
-    if any(e.event is Event.BEGIN and e.undo and e.undo["from"] == path for e in fences):
+    begun = [e for e in entries if (e.phase, e.step, e.event) == (phase, Step.HAND_OVER, Event.BEGIN) and e.undo]
+    if any(path in (one.undo.get("from"), one.undo.get("path")) for one in begun if one.undo):
         return
     if os.path.lexists(path):
         raise Refused(
@@ -84,8 +86,8 @@ def _forget(context: Context, migration: Migration) -> Effect:
     return Effect("forget", "forget the definitions, which may hold passwords", forget)
 
 
-def _remove(path: str) -> Effect:
+def _remove(path: str, index: int) -> Effect:
     def remove() -> None:
         directory.remove(path)
 
-    return Effect("remove", f"remove {path}", remove)
+    return Effect(numbered("remove", index), f"remove {path}", remove)

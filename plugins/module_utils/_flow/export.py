@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
@@ -45,7 +44,7 @@ def of(context: Context, migration: Migration, disk: DiskPlan) -> Export:
     return Export(
         migration=migration.id,
         target=disk.target,
-        path=str(Path(migration.staging) / Path(disk.path).name),
+        path=migration.staged(disk),
         format=disk.format,
         user=context.params.get("migration_user") or "root",
         stall_s=context.params.get("stall_s") or 0,

@@ -9,9 +9,10 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory
@@ -20,10 +21,17 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._flow import mirro
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import OnTimeout, Stopper, StopPolicy
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.watch import Watch, watching
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import EntryFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration, Stop
-from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
+    DiskPlan,
+    Layout,
+    Migration,
+    Parking,
+    Stop,
+)
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan, numbered
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import tunnel
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 
@@ -31,10 +39,11 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._unit import trans
 def plan(context: Context) -> Plan:
     """Autostart off, stop, fence. What is done already is not done again.
 
-    The fence is the rename of the guest's directory: a start then fails, whoever tries (Nova relies on the same).
+    The fence is the rename of the guest's directory: a start then fails, whoever tries (Nova relies on the same). In
+    the layout C(files) it is that of its images one after the other: with the first that is away no start succeeds.
     """
     migration = context.record().migration
-    parked = migration.parked if context.phase is Phase.MOVE else migration.reverted
+    parked = _rooms(context, migration)[0]
     if context.hypervisor.find(migration.uuid) is None and _handed_over(context):
         # A revert that goes on where its last step, which undefines the guest here, was interrupted.
         return Plan(result={"parked": parked})
@@ -44,14 +53,12 @@ def plan(context: Context) -> Plan:
         _check_mirror(domain, migration)
     effects = [*_autostart_off(domain), *_stop(context, domain, migration, mirrored)]
     result: dict[str, Any] = {"parked": parked, "mirrored": False}
-    if os.path.isdir(parked) and not os.path.lexists(migration.directory):
-        result.update(_inventory(parked))
-    else:
-        effects.append(_fence(context, domain, migration, parked))
-    if context.params.get("mirrored"):
-        effects.append(_carry(context, migration, parked))
+    fences = _fences(context, domain, migration)
+    if not fences:
+        result.update(_inventory(context, migration))
+    carrying = (_carry(context, migration),) if context.params.get("mirrored") else ()
     return Plan(
-        tuple(effects),
+        (*effects, *fences, *carrying),
         result=result,
         before={"state": domain.state(), "directory": migration.directory},
         after={"state": "shut off", "directory": parked},
@@ -117,23 +124,78 @@ def _stop(context: Context, domain: Domain, migration: Migration, mirrored: bool
     return (Effect("stop", f"shut {domain.name} down", stop, undo={"kind": "start", "uuid": domain.uuid}),)
 
 
-def _fence(context: Context, domain: Domain, migration: Migration, parked: str) -> Effect:
-    paths = [disk.path for disk in migration.disks]
+def _rooms(context: Context, migration: Migration) -> tuple[str, ...]:
+    return migration.parked_in if context.phase is Phase.MOVE else migration.reverted_in
 
-    def fence() -> Mapping[str, Any]:
+
+def _aside(context: Context, parking: Parking) -> str:
+    return parking.parked if context.phase is Phase.MOVE else parking.reverted
+
+
+def _fences(context: Context, domain: Domain, migration: Migration) -> tuple[Effect, ...]:
+    """What is still to be renamed, none when all of it is aside already."""
+    to_do = [one for one in migration.parkings if not _is_aside(one.place, _aside(context, one))]
+    if not to_do:
+        return ()
+    paths = [disk.path for disk in migration.carried]
+
+    def wait() -> None:
         _wait_released(context, domain, lambda: directory.holders(paths))
-        directory.rename(migration.directory, parked)
-        return {"fenced_at": context.clock(), **_inventory(parked)}
 
+    def inventory() -> Mapping[str, Any]:
+        return {"fenced_at": context.clock(), **_inventory(context, migration)}
+
+    fences = (
+        _fence(context, one, wait if one is to_do[0] else None, inventory if one is to_do[-1] else None)
+        for one in to_do
+    )
+    return (*_make_rooms(context, migration), *fences)
+
+
+def _is_aside(place: str, aside: str) -> bool:
+    return os.path.lexists(aside) and not os.path.lexists(place)
+
+
+def _make_rooms(context: Context, migration: Migration) -> tuple[Effect, ...]:
+    """The directories that single files are parked in; a directory is only given another name."""
+    if migration.layout is Layout.DIRECTORY:
+        return ()
+    rooms = [one for one in _rooms(context, migration) if not os.path.isdir(one)]
+    return tuple(_make_room(one, index) for index, one in enumerate(rooms))
+
+
+def _make_room(path: str, index: int) -> Effect:
     return Effect(
-        "fence",
-        f"rename {migration.directory} to {parked}",
-        fence,
-        undo={"kind": "rename", "from": parked, "to": migration.directory},
+        numbered("room", index),
+        f"make {path}",
+        lambda: directory.make_room(path),
+        undo={"kind": "rmdir", "path": path},
     )
 
 
-def _carry(context: Context, migration: Migration, parked: str) -> Effect:
+def _fence(
+    context: Context,
+    parking: Parking,
+    before: Callable[[], None] | None,
+    after: Callable[[], Mapping[str, Any]] | None,
+) -> Effect:
+    aside = _aside(context, parking)
+
+    def fence() -> Mapping[str, Any]:
+        if before is not None:
+            before()
+        directory.rename(parking.place, aside)
+        return after() if after is not None else {}
+
+    return Effect(
+        parking.effect("fence"),
+        f"rename {parking.place} to {aside}",
+        fence,
+        undo={"kind": "rename", "from": aside, "to": parking.place},
+    )
+
+
+def _carry(context: Context, migration: Migration) -> Effect:
     """What the guest's console or its neighbours wrote beside its disks, through the tunnel that is still open.
 
     When that fails the disks are copied as if they had never been mirrored: the guest is off, and it is too late to
@@ -144,7 +206,7 @@ def _carry(context: Context, migration: Migration, parked: str) -> Effect:
         made: dict[str, Any] = {}
         try:
             if _was_mirrored(context):
-                made = mirror.carry(context, migration, parked, context.params["files"])
+                made = mirror.carry(context, migration, context.params["files"])
         except MobilityError as error:
             context.warn(str(error))
             made = {"mirrored": False}
@@ -162,13 +224,77 @@ def _was_mirrored(context: Context) -> bool:
     return bool(stops) and bool(stops[-1].result.get("mirrored"))
 
 
-def _inventory(parked: str) -> Mapping[str, Any]:
+def _inventory(context: Context, migration: Migration) -> Mapping[str, Any]:
     """Owner and mode of what was parked, for the other side to give to its copy; read when the guest is off,
-    because libvirt changes them while it runs."""
+    because libvirt changes them while it runs. And what there is to send, and where to."""
+    sending = _sending(context, migration) if context.phase is Phase.MOVE else {}
+    if migration.layout is Layout.DIRECTORY:
+        (parking,) = migration.parkings
+        where = _aside(context, parking)
+        entries = [asdict(one) for one in directory.entries(where)]
+        return {"entries": entries, "directory_owner": directory.owner(where), **sending}
+    return {"entries": [asdict(_entry(one.place, _aside(context, one))) for one in migration.parkings], **sending}
+
+
+def _sending(context: Context, migration: Migration) -> Mapping[str, Any]:
+    """What disk_copy takes: the sources of each directory of the copy, and what is flattened before."""
+    definitions = str(record.definitions_directory(context.store, migration.id))
+    pairs = zip(migration.parked_in, migration.staged_in)
+    copies = [{"src": sources(migration, parked), "dest": staged} for parked, staged in pairs]
+    copies[0]["src"] = [*copies[0]["src"], definitions]
+    return {"copies": copies, "flatten": [flattening(migration, disk) for disk in migration.carried if disk.flatten]}
+
+
+def sources(migration: Migration, parked: str) -> list[str]:
+    """All that is in the directory *parked*; but of an image with backing files the flattened one.
+
+    A backing file that is in the guest's own directory stays behind: nothing at the destination needs it.
+    """
+    at = {disk.target: posixpath.split(_parked(migration, disk)) for disk in migration.carried}
+    flat = [disk for disk in migration.carried if disk.flatten and at[disk.target][0] == parked]
+    if not flat:
+        return [f"{parked}/"]
+    left = {at[disk.target][1] for disk in flat}
+    left.update(posixpath.basename(one) for disk in flat for one in _below(migration, disk, parked))
+    names = [one.name for one in directory.entries(parked) if one.kind == "file" and one.name not in left]
+    return [*(f"{parked}/{name}" for name in names), *(migration.flat(disk) for disk in flat)]
+
+
+def _below(migration: Migration, disk: DiskPlan, parked: str) -> list[str]:
+    """Where the backing files of *disk* are now, those that are in *parked*."""
+    now = [_now(migration, link.path) for link in disk.backing]
+    return [path for path in now if posixpath.dirname(path) == parked]
+
+
+def _now(migration: Migration, path: str) -> str:
+    """Where *path* is since the guest was parked: what was in its own directory has moved with it."""
+    own = migration.layout is Layout.DIRECTORY and path.startswith(f"{migration.directory}/")
+    return migration.parked + path[len(migration.directory) :] if own else path
+
+
+def _parked(migration: Migration, disk: DiskPlan) -> str:
+    if migration.layout is Layout.DIRECTORY:
+        return _now(migration, disk.path)
+    return next(one.parked for one in migration.parkings if one.place == disk.path)
+
+
+def flattening(migration: Migration, disk: DiskPlan) -> dict[str, Any]:
+    """How *disk* is flattened: the chain as it is now, the image itself first, and into what."""
+    below = [{"path": _now(migration, link.path), "format": link.format} for link in disk.backing]
     return {
-        "entries": [asdict(one) for one in directory.entries(parked)],
-        "directory_owner": directory.owner(parked),
+        "target": disk.target,
+        "links": [{"path": _parked(migration, disk), "format": disk.format}, *below],
+        "to": migration.flat(disk),
+        "cluster_bytes": disk.cluster_bytes,
     }
+
+
+def _entry(place: str, aside: str) -> EntryFacts:
+    """A single file under the name that the definition has for it."""
+    found = directory.entry(aside)
+    if found is None:
+        raise MobilityError("PATH_LOST", aside, "is gone since it was parked.", "Look for it before anything else.")
+    return replace(found, name=place)
 
 
 def _wait_released(context: Context, domain: Domain, holders: Callable[[], tuple[str, ...]]) -> None:

@@ -21,7 +21,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._disk import diges
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import record
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Migration
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Layout, Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import identity
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import progress, rsync, tunnel
@@ -62,7 +62,7 @@ def _tunnel(context: Context, domain: Domain, migration: Migration) -> Effect:
         where = tunnel.domain_directory(domain.id())
         forwards = {_socket(where, one["target"]): one["socket"] for one in context.params["exports"]}
         logs = str(context.store.make(context.store.migration(migration.id)))
-        where_to = _peer(context.params, migration)
+        where_to = _peer(context.params, migration, migration.staging)
         path = tunnel.Tunnel(migration.id, where_to, forwards, context.params["stall_s"], logs)
         tunnel.open_up(path, context.monotonic, context.sleep)
 
@@ -80,13 +80,13 @@ def _socket(directory: str, target: str) -> str:
     return f"{directory}/kvmops-{target}.sock"
 
 
-def _peer(params: Mapping[str, Any], migration: Migration, control_path: str = "") -> rsync.Peer:
-    """The staging directory of the destination, by the migration user."""
+def _peer(params: Mapping[str, Any], migration: Migration, directory: str, control_path: str = "") -> rsync.Peer:
+    """A directory of the destination, by the migration user."""
     found = identity.of(params["user"], params["identity_file"], params["known_hosts_file"])
     return rsync.Peer(
         address=migration.destination_address,
         user=params["user"],
-        directory=migration.staging,
+        directory=directory,
         port=params["port"],
         identity_file=found.identity_file,
         known_hosts_file=found.known_hosts_file,
@@ -94,39 +94,58 @@ def _peer(params: Mapping[str, Any], migration: Migration, control_path: str = "
     )
 
 
-def other_files(migration: Migration, directory: str) -> list[str]:
-    """What is in the guest's directory besides the disks it writes to."""
-    mirrored = {Path(one.path).name for one in migration.written}
-    return sorted(str(one) for one in Path(directory).iterdir() if one.is_file() and one.name not in mirrored)
+def _others(migration: Migration, *, parked: bool) -> dict[str, str]:
+    """By path, the staging directory it goes to: all that belongs to the guest besides the disks it writes to.
+
+    A backing file of its own stays behind: what the guest reads through it is in the mirror.
+    """
+    if migration.layout is Layout.DIRECTORY:
+        left = {disk.path for disk in migration.written}
+        left.update(link.path for disk in migration.written for link in disk.backing)
+        here = Path(migration.parked if parked else migration.directory)
+        files = sorted(one for one in here.iterdir() if one.is_file())
+        return {str(one): migration.staging for one in files if f"{migration.directory}/{one.name}" not in left}
+    written = {disk.path for disk in migration.written}
+    rest = [one for one in migration.parkings if one.place not in written]
+    return {one.parked if parked else one.place: str(Path(one.staged).parent) for one in rest}
 
 
 def _files(context: Context, migration: Migration) -> Mapping[str, Any]:
     """Those, and the two definitions; what of them changes until the guest is off is sent again by the hand-over."""
+    others = _others(migration, parked=False)
+    versions = {_key(migration, path, staging): _version(path) for path, staging in others.items()}
     definitions = str(record.definitions_directory(context.store, migration.id))
-    files = other_files(migration, migration.directory)
-    versions = {os.path.basename(one): _version(one) for one in files}
-    _send(context, migration, [*files, definitions])
+    _send(context, migration, {**others, definitions: migration.staging})
     return {"files": versions}
 
 
-def carry(context: Context, migration: Migration, directory: str, sent: Mapping[str, Sequence[int]]) -> dict[str, Any]:
-    """Send again what of *directory* is not as it was *sent*; the digests of that for the destination to compare with.
+def carry(context: Context, migration: Migration, sent: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """Send again what is not as it was *sent*; the digests of that for the destination to compare with.
 
     rsync itself compares what it sends; the digests are for what it sent in haste.
     """
-    files = other_files(migration, directory)
-    changed = [one for one in files if sent.get(os.path.basename(one)) != _version(one)]
-    if changed:
-        _send(context, migration, changed)
-    return {"digests": {os.path.basename(one): digest.digest(one) for one in changed}}
+    others = _others(migration, parked=True)
+    changed = {
+        path: staging for path, staging in others.items() if sent.get(_key(migration, path, staging)) != _version(path)
+    }
+    _send(context, migration, changed)
+    return {"digests": {_key(migration, path, staging): digest.digest(path) for path, staging in changed.items()}}
 
 
-def _send(context: Context, migration: Migration, paths: Sequence[str]) -> int:
-    """Copy files into the staging directory through the tunnel; the bytes on the wire."""
+def _key(migration: Migration, path: str, staging: str) -> str:
+    """By name, and by path in each further directory: two of them may have files of one name."""
+    name = os.path.basename(path)
+    return name if staging == migration.staging else f"{staging}/{name}"
+
+
+def _send(context: Context, migration: Migration, paths: Mapping[str, str]) -> None:
+    """Copy files into their staging directories, through the tunnel."""
     control = tunnel.control_path(str(context.store.migration(migration.id)))
-    where = _peer(context.params, migration, control)
-    copy = rsync.Copy(tuple(paths), where, compress=False, bandwidth_mib_s=0, resume=False)
-    return rsync.carry_out(copy, lambda argv: run(argv, timeout_s=_FILES_S), context.monotonic).bytes_sent
+    for staging in dict.fromkeys(paths.values()):
+        where = _peer(context.params, migration, staging, control)
+        mine = tuple(path for path, there in paths.items() if there == staging)
+        copy = rsync.Copy(mine, where, compress=False, bandwidth_mib_s=0, resume=False)
+        rsync.carry_out(copy, lambda argv: run(argv, timeout_s=_FILES_S), context.monotonic)
 
 
 def _version(path: str) -> list[int]:
@@ -167,7 +186,8 @@ def _throttle(context: Context, domain: Domain, migration: Migration) -> tuple[E
         return ()
 
     def throttle() -> None:
-        context.warn(f"MIRROR_THROTTLED: {domain.name} may write no more than {limit} bytes a second to each disk")
+        slowed = Refused("MIRROR_THROTTLED", domain.name, f"may write {limit} bytes a second to each disk now.", "")
+        context.warn(str(slowed))
         for target in before:
             domain.limit_writes(target, limit)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,13 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power imp
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import EntryFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import START, Event, Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Migration
-from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
+    DiskPlan,
+    Layout,
+    Migration,
+    Parking,
+)
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan, numbered
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import export as exports
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.export import Export
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
@@ -43,6 +49,7 @@ def plan(context: Context) -> Plan:
     migration = context.record().migration
     bringing = _bring_back if context.phase is Phase.REVERT else _bring_in
     effects = [*bringing(context, migration), *_define(context, migration), *_run(context, migration)]
+    effects += _tidy(context, migration)
     return Plan(
         tuple(effects),
         result={"directory": migration.directory},
@@ -52,28 +59,32 @@ def plan(context: Context) -> Plan:
 
 
 def _bring_back(_context: Context, migration: Migration) -> tuple[Effect, ...]:
-    """Source, revert: the parked directory gets its name back, untouched since the guest went."""
-    if os.path.isdir(migration.directory) and not os.path.lexists(migration.parked):
-        return ()
-    return (_place(migration.parked, migration.directory),)
+    """Source, revert: what was parked gets its name back, untouched since the guest went."""
+    return tuple(_place(one, one.parked) for one in migration.parkings if not _is_placed(one.place, one.parked))
+
+
+def _is_placed(place: str, origin: str) -> bool:
+    return os.path.lexists(place) and not os.path.lexists(origin)
 
 
 def _bring_in(context: Context, migration: Migration) -> tuple[Effect, ...]:
     """Destination: check, own, grow the staged copy; then give it its name."""
-    if os.path.isdir(migration.directory) and not os.path.lexists(migration.staging):
+    arriving = [one for one in migration.parkings if not _is_placed(one.place, one.staged)]
+    if not arriving:
         return ()
-    if not os.path.isdir(migration.staging):
-        raise MobilityError(
-            "PATH_LOST", migration.staging, "the staged copy is not there.", "See kvmops.mobility.status; undo is safe."
-        )
-    growing = tuple(_grow(migration, disk) for disk in migration.disks if disk.new_bytes > disk.old_bytes)
+    for path in (*migration.staged_in, *(one.staged for one in arriving)):
+        if not os.path.lexists(path):
+            raise MobilityError(
+                "PATH_LOST", path, "the staged copy is not there.", "See kvmops.mobility.status; undo is safe."
+            )
+    growing = tuple(_grow(migration, disk) for disk in _staged(migration) if disk.new_bytes > disk.old_bytes)
     return (
         *_evidence(context, migration),
         Effect("own", "give the images their owner and mode", lambda: _own(context, migration)),
         Effect("definitions", "keep the definitions that came with the copy", lambda: _keep(context, migration)),
         Effect("check", "compare the copy with the source and check the images", lambda: _check(context, migration)),
         *growing,
-        _place(migration.staging, migration.directory),
+        *(_place(one, one.staged) for one in arriving),
     )
 
 
@@ -121,6 +132,11 @@ def _last_word(context: Context, served: Export) -> Mapping[str, Any]:
         context.sleep(_POLL_S)
 
 
+def _staged(migration: Migration) -> tuple[DiskPlan, ...]:
+    """The disks whose copy has not its name yet."""
+    return tuple(disk for disk in migration.carried if not _is_placed(disk.path, migration.staged(disk)))
+
+
 def _keep(context: Context, migration: Migration) -> None:
     """The definitions came through the migration user's hands: only what the source vouched for is used."""
     riding = Path(migration.staging) / _RIDING
@@ -159,19 +175,22 @@ def _arrived(path: Path) -> str:
 
 def _own(context: Context, migration: Migration) -> None:
     wanted = [EntryFacts.from_result(one) for one in context.params["entries"]]
-    own = context.params["directory_owner"] or _ROOTS_OWN
-    directory.take_ownership(migration.staging, wanted, own["uid"], own["gid"], own["mode"])
-
-
-def _staged(migration: Migration, disk: DiskPlan) -> str:
-    return str(Path(migration.staging) / Path(disk.path).name)
+    if migration.layout is Layout.DIRECTORY:
+        own = context.params["directory_owner"] or _ROOTS_OWN
+        directory.take_ownership(migration.staging, wanted, own["uid"], own["gid"], own["mode"])
+        return
+    staged = {disk.path: migration.staged(disk) for disk in migration.carried}
+    for staging in migration.staged_in:
+        mine = [one for one in wanted if os.path.dirname(staged.get(one.name, "")) == staging]
+        named = [replace(one, name=os.path.basename(one.name)) for one in mine]
+        directory.take_ownership(staging, named, 0, 0, 0o700)
 
 
 def _check(context: Context, migration: Migration) -> Mapping[str, Any]:
     _compare(migration, context.params["digests"], whole=not context.params.get("mirrored"))
     checked = {}
-    for disk in migration.disks:
-        path = _staged(migration, disk)
+    for disk in _staged(migration):
+        path = migration.staged(disk)
         found = image.inspect(path, disk.format)
         if found.virtual_bytes not in (disk.old_bytes, disk.new_bytes):
             raise MobilityError(
@@ -179,6 +198,13 @@ def _check(context: Context, migration: Migration) -> Mapping[str, Any]:
                 path,
                 f"has {found.virtual_bytes} bytes, its source has {disk.old_bytes}.",
                 "The copy is not complete; nothing was started from it.",
+            )
+        if found.backing_path or found.data_file:
+            raise Refused(
+                "IMAGE_NOT_WHOLE",
+                path,
+                f"names another file: {found.backing_path or found.data_file}.",
+                "The copy of an image never does. Find out who can write into the staging directory.",
             )
         checked[disk.target] = image.check(path, disk.format)
     return {"image_checks": checked}
@@ -189,11 +215,10 @@ def _compare(migration: Migration, expected: Mapping[str, str], *, whole: bool) 
 
     Raises MobilityError(COPY_DIFFERS).
     """
-    found: Mapping[str, str]
     if whole:
-        found = digest.digests(migration.staging) if expected else {}
+        found = {**_digests(migration)} if expected else {}
     else:
-        found = {name: digest.digest(str(Path(migration.staging) / name)) for name in expected}
+        found = {name: digest.digest(os.path.join(migration.staging, name)) for name in expected}
     differing = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
     if differing:
         raise MobilityError(
@@ -204,8 +229,16 @@ def _compare(migration: Migration, expected: Mapping[str, str], *, whole: bool) 
         )
 
 
+def _digests(migration: Migration) -> Mapping[str, str]:
+    """By name, and by path in each further directory: two of them may have files of one name."""
+    found = dict(digest.digests(migration.staging))
+    for staging in migration.staged_in[1:]:
+        found.update({f"{staging}/{name}": value for name, value in digest.digests(staging).items()})
+    return found
+
+
 def _grow(migration: Migration, disk: DiskPlan) -> Effect:
-    path = _staged(migration, disk)
+    path = migration.staged(disk)
 
     def grow() -> None:
         if image.plan_growth(path, disk.format, disk.new_bytes):
@@ -214,12 +247,29 @@ def _grow(migration: Migration, disk: DiskPlan) -> Effect:
     return Effect(f"grow_{disk.target}", f"grow {disk.target} to {disk.new_bytes} bytes", grow)
 
 
-def _place(origin: str, target: str) -> Effect:
+def _place(parking: Parking, origin: str) -> Effect:
     return Effect(
-        "place",
-        f"rename {origin} to {target}",
-        lambda: directory.rename(origin, target),
-        undo={"kind": "rename", "from": target, "to": origin},
+        parking.effect("place"),
+        f"rename {origin} to {parking.place}",
+        lambda: directory.rename(origin, parking.place),
+        undo={"kind": "rename", "from": parking.place, "to": origin},
+    )
+
+
+def _tidy(context: Context, migration: Migration) -> tuple[Effect, ...]:
+    """The directories that single files came out of; last, so that the guest does not wait for it."""
+    if migration.layout is Layout.DIRECTORY:
+        return ()
+    rooms = migration.parked_in if context.phase is Phase.REVERT else migration.staged_in
+    return tuple(_remove_room(one, index) for index, one in enumerate(rooms) if os.path.isdir(one))
+
+
+def _remove_room(path: str, index: int) -> Effect:
+    return Effect(
+        numbered("tidy", index),
+        f"remove {path}, which is empty",
+        lambda: directory.remove_room(path),
+        undo={"kind": "make_room", "path": path},
     )
 
 

@@ -134,6 +134,14 @@ def _remove(context: Context, how: Mapping[str, Any]) -> None:
     directory.remove(how["path"])
 
 
+def _rmdir(_context: Context, how: Mapping[str, Any]) -> None:
+    directory.remove_room(how["path"])
+
+
+def _make_room(_context: Context, how: Mapping[str, Any]) -> None:
+    directory.make_room(how["path"])
+
+
 def _start(context: Context, how: Mapping[str, Any]) -> None:
     domain = context.hypervisor.domain(how["uuid"])
     began = context.monotonic()
@@ -177,6 +185,8 @@ def _stop_unit(_context: Context, how: Mapping[str, Any]) -> None:
 _KINDS: Mapping[str, Callable[[Context, Mapping[str, Any]], None]] = {
     "rename": _rename,
     "remove": _remove,
+    "rmdir": _rmdir,
+    "make_room": _make_room,
     "start": _start,
     "destroy": _destroy,
     "undefine": _undefine,

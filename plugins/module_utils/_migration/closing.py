@@ -17,7 +17,13 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding im
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration, Operation, Request
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import GuestPlan, Outcome, Plan, PlanStep
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import (
+    GuestPlan,
+    Outcome,
+    Plan,
+    PlanStep,
+    parking,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.request import parse_flag
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED, LEGAL, Status, derive
 
@@ -182,11 +188,11 @@ def _steps(phase: Phase, migration: Migration) -> tuple[PlanStep, ...]:
     if phase is Phase.CONFIRM:
         return (
             PlanStep(destination, "evidence: ask the guest whether it lives at its new size"),
-            PlanStep(source, f"discard: undefine {migration.name} there, remove {migration.parked}"),
+            PlanStep(source, f"discard: undefine {migration.name} there, remove {', '.join(migration.parked_in)}"),
         )
     started = ", start it" if migration.was_running else ""
     return (
-        PlanStep(destination, f"hand over: stop the guest, park {migration.directory} as {migration.reverted}"),
-        PlanStep(source, f"take over: {migration.parked} gets its name back{started}"),
-        PlanStep(destination, f"discard: undefine {migration.name} there, remove {migration.reverted}"),
+        PlanStep(destination, f"hand over: stop the guest, {parking(migration, migration.reverted_in)}"),
+        PlanStep(source, f"take over: {', '.join(migration.parked_in)} gets its name back{started}"),
+        PlanStep(destination, f"discard: undefine {migration.name} there, remove {', '.join(migration.reverted_in)}"),
     )

@@ -25,6 +25,24 @@ def _known(cls: type, data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class LinkFacts:
+    """One backing file of an image."""
+
+    path: str
+    """As found from the image above it; not absolute when it is no file of this hypervisor."""
+    format: str
+    """As the image above it records it; empty when it records none."""
+    allocated_bytes: int
+    error: str
+    """Why it is not one that a copy may be made from, empty when it is."""
+
+    @classmethod
+    def from_result(cls, data: Mapping[str, Any]) -> LinkFacts:
+        """The inverse of C(as_result())."""
+        return cls(**_known(cls, data))
+
+
+@dataclass(frozen=True)
 class DiskFacts:
     """One C(<disk>) of the stored definition, and what is at its path on the hypervisor."""
 
@@ -61,11 +79,25 @@ class DiskFacts:
     mode: int
     error: str
     """Why the image could not be read, empty when it could."""
+    cluster_bytes: int = 0
+    """Of a qcow2 image, else 0."""
+    backing: tuple[LinkFacts, ...] = ()
+    """The backing files below it, the nearest first."""
+    users: tuple[str, ...] = ()
+    """Names of other domains of this host that have it as a disk, or below one."""
+
+    @property
+    def copied_bytes(self) -> int:
+        """Allocated bytes of the image and all below it."""
+        return self.allocated_bytes + sum(one.allocated_bytes for one in self.backing)
 
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> DiskFacts:
         """The inverse of C(as_result())."""
-        return cls(**_known(cls, data))
+        values = _known(cls, data)
+        values["backing"] = tuple(LinkFacts.from_result(one) for one in values.get("backing", ()))
+        values["users"] = tuple(values.get("users", ()))
+        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -113,9 +145,11 @@ class DomainFacts:
     """The directory all writable disks are in, empty when there is no one such directory."""
     directory_entries: tuple[EntryFacts, ...]
     directory_users: tuple[str, ...]
-    """Names of other domains of this host with a disk below that directory."""
+    """Names of other domains of this host with a disk, or a backing file of one, below that directory."""
     uptime_s: int | None
     """Seconds since the QEMU process started, none when off."""
+    directories: tuple[str, ...] = ()
+    """Those that hold its writable images."""
 
     @property
     def is_off(self) -> bool:
@@ -134,6 +168,7 @@ class DomainFacts:
         values["directory_entries"] = tuple(EntryFacts.from_result(entry) for entry in values["directory_entries"])
         values["directory_users"] = tuple(values["directory_users"])
         values["block_jobs"] = tuple(values["block_jobs"])
+        values["directories"] = tuple(values.get("directories", ()))
         return cls(**values)
 
 
@@ -258,6 +293,22 @@ class ProofFacts:
 
 
 @dataclass(frozen=True)
+class SpaceFacts:
+    """A directory that would hold some of a guest's images."""
+
+    directory: str
+    device: int
+    """Its file system: two directories with the same number share what is free."""
+    free_bytes: int
+    """Free for root there."""
+
+    @classmethod
+    def from_result(cls, data: Mapping[str, Any]) -> SpaceFacts:
+        """The inverse of C(as_result())."""
+        return cls(**_known(cls, data))
+
+
+@dataclass(frozen=True)
 class FitFacts:
     """What one hypervisor says about one guest that may come to it."""
 
@@ -277,7 +328,7 @@ class FitFacts:
     capabilities_error: str
     """libvirt's own words when domain capabilities were refused."""
     existing_paths: tuple[str, ...]
-    """Of the guest's directory, its parked and staged names: those that exist there already."""
+    """Of the guest's directory or images, their parked and staged names: those that exist there already."""
     total_bytes: int
     """Size of the file system where the guest's directory would be; 0 when unknown."""
     free_bytes: int
@@ -287,7 +338,11 @@ class FitFacts:
     parent_exists: bool
     """The parent of the guest's directory exists and is a directory."""
     storage_shared: str
-    """yes, no or unknown: whether the source's probe file is visible there."""
+    """yes, no or unknown: whether the source's probe files are visible there."""
+    spaces: tuple[SpaceFacts, ...] = ()
+    """Each directory that would hold something of the guest."""
+    media_missing: tuple[str, ...] = ()
+    """Media that do not come with the guest, and are not there."""
 
     def as_result(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -299,4 +354,6 @@ class FitFacts:
         values = _known(cls, data)
         values["existing_paths"] = tuple(values["existing_paths"])
         values["firmware_missing"] = tuple(values["firmware_missing"])
+        values["media_missing"] = tuple(values.get("media_missing", ()))
+        values["spaces"] = tuple(SpaceFacts.from_result(one) for one in values.get("spaces", ()))
         return cls(**values)

@@ -9,11 +9,14 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import enum
+import posixpath
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 GIB = 2**30
+DEFAULT_CLUSTER_BYTES = 65536
+"""What qemu-img gives a qcow2 image when it is not told."""
 
 
 class Operation(enum.Enum):
@@ -32,6 +35,15 @@ class Transfer(enum.Enum):
     """While the guest runs, every write goes to both hosts; nothing is left to send when it stops."""
     RSYNC = "rsync"
     """Files: most of them while the guest runs, what changed since when it is off."""
+
+
+class Layout(enum.Enum):
+    """What is renamed to fence the guest, and arrives under its name at the destination."""
+
+    DIRECTORY = "directory"
+    """The directory that is the guest's alone, with all that is in it."""
+    FILES = "files"
+    """Each of its images, in directories that others use too."""
 
 
 class Verify(enum.Enum):
@@ -131,6 +143,14 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A backing file, and the format that the image above it records for it."""
+
+    path: str
+    format: str
+
+
+@dataclass(frozen=True)
 class DiskPlan:
     """What happens to one image file."""
 
@@ -143,12 +163,42 @@ class DiskPlan:
     new_bytes: int
     """Virtual size after, bytes; equal to old_bytes unless it is the root disk of a resize."""
     allocated_bytes: int
-    cluster_bytes: int = 65536
-    """Of a qcow2 image; the grain of a delta for others."""
+    """With its backing files, when it is flattened."""
+    cluster_bytes: int = DEFAULT_CLUSTER_BYTES
+    """Of a qcow2 image: a copy that is made block by block needs the same."""
     flatten: bool = False
-    """It has a backing chain, of which the destination gets one image."""
+    """The copy is one image with the contents of the image and its backing files."""
+    backing: tuple[Link, ...] = ()
+    """The backing files below it, the nearest first."""
+    carried: bool = True
+    """It is copied; a medium that is not is there already."""
     readonly: bool = False
     """The guest cannot write to it."""
+
+    @classmethod
+    def from_result(cls, data: Mapping[str, Any]) -> DiskPlan:
+        """From the record's JSON."""
+        return cls(**{**data, "backing": tuple(Link(**one) for one in data.get("backing", ()))})
+
+
+@dataclass(frozen=True)
+class Parking:
+    """What is renamed as one: the guest's own directory, or one of its images among those of others."""
+
+    name: str
+    """Tells the effects on several apart: the disk's target, empty for a directory."""
+    place: str
+    """Where the definition has it."""
+    parked: str
+    """Where the source keeps it until confirm."""
+    reverted: str
+    """Where the destination keeps it during a revert, until the source runs."""
+    staged: str
+    """Where the copy grows on the destination."""
+
+    def effect(self, verb: str) -> str:
+        """The name of an effect on it."""
+        return f"{verb}_{self.name}" if self.name else verb
 
 
 @dataclass(frozen=True)
@@ -174,6 +224,7 @@ class Migration:
     root_disk: str
     """Target name (vda …)."""
     directory: str
+    """The guest's own; in the layout C(files) the one that holds its root disk."""
     disks: tuple[DiskPlan, ...]
     was_running: bool
     autostart: bool
@@ -192,6 +243,8 @@ class Migration:
     transfer_forced: bool = False
     """It was asked for: when it fails, no other is tried."""
     verify: Verify = Verify.QUICK
+    layout: Layout = Layout.DIRECTORY
+    """Records of before there was another name none."""
 
     def as_result(self) -> dict[str, Any]:
         """Plain JSON, the body of the record."""
@@ -199,6 +252,7 @@ class Migration:
         data["capacity"]["rule"] = self.capacity.rule.value
         data["transfer"] = self.transfer.value
         data["verify"] = self.verify.value
+        data["layout"] = self.layout.value
         return data
 
     @classmethod
@@ -207,30 +261,99 @@ class Migration:
         values = dict(data)
         values["old"] = Size(**values["old"])
         values["new"] = Size(**values["new"])
-        values["disks"] = tuple(DiskPlan(**disk) for disk in values["disks"])
+        values["disks"] = tuple(DiskPlan.from_result(disk) for disk in values["disks"])
         values["stop"] = Stop(**values["stop"])
         values["capacity"] = Capacity(**{**values["capacity"], "rule": ClaimRule(values["capacity"]["rule"])})
         values["warnings"] = tuple(values["warnings"])
         values["transfer"] = Transfer(values.get("transfer", Transfer.RSYNC.value))
         values["verify"] = Verify(values.get("verify", Verify.QUICK.value))
+        values["layout"] = Layout(values.get("layout", Layout.DIRECTORY.value))
         return cls(**values)
+
+    @property
+    def carried(self) -> tuple[DiskPlan, ...]:
+        """The disks that are copied."""
+        return tuple(disk for disk in self.disks if disk.carried)
 
     @property
     def written(self) -> tuple[DiskPlan, ...]:
         """The disks that the guest can write to: those whose contents a mirror keeps the same."""
-        return tuple(one for one in self.disks if not one.readonly)
+        return tuple(disk for disk in self.carried if not disk.readonly)
+
+    @property
+    def directories(self) -> tuple[str, ...]:
+        """Those that hold what is copied, that of the root disk first."""
+        if self.layout is Layout.DIRECTORY:
+            return (self.directory,)
+        others = (posixpath.dirname(disk.path) for disk in self.carried)
+        return tuple(dict.fromkeys((self.directory, *others)))
+
+    @property
+    def parkings(self) -> tuple[Parking, ...]:
+        """What is renamed, each as one."""
+        if self.layout is Layout.DIRECTORY:
+            return (Parking("", self.directory, self.parked, self.reverted, self.staging),)
+        return tuple(self._parking(disk) for disk in self.carried)
+
+    def _parking(self, disk: DiskPlan) -> Parking:
+        where, name = posixpath.split(disk.path)
+        kept = (f"{self._aside(where, kind)}/{name}" for kind in ("resize", "reverted", "staging"))
+        return Parking(disk.target, disk.path, *kept)
+
+    def _aside(self, directory: str, kind: str) -> str:
+        """The name under which *directory* is set aside, or for the layout C(files) a directory made in it.
+
+        The files keep their names: rsync renames nothing. What others see beside their own images is one hidden
+        directory of root's that names its migration.
+        """
+        if self.layout is Layout.FILES:
+            return f"{directory.rstrip('/')}/.{self.id}.{kind}"
+        return f"{directory}_{kind}" if kind in ("resize", "reverted") else f"{directory}.{self.id}.{kind}"
+
+    def _all_aside(self, kind: str) -> tuple[str, ...]:
+        return tuple(self._aside(directory, kind) for directory in self.directories)
+
+    @property
+    def parked_in(self) -> tuple[str, ...]:
+        """The directories that hold what the source keeps until confirm; nothing else is in them."""
+        return self._all_aside("resize")
+
+    @property
+    def reverted_in(self) -> tuple[str, ...]:
+        """The directories that hold what the destination keeps during a revert; nothing else is in them."""
+        return self._all_aside("reverted")
+
+    @property
+    def staged_in(self) -> tuple[str, ...]:
+        """The directories where the copy grows; no definition points there, so nothing can start from it."""
+        return self._all_aside("staging")
+
+    @property
+    def flat_in(self) -> tuple[str, ...]:
+        """The directories that images are flattened into on the source, gone once they are copied."""
+        return tuple(dict.fromkeys(posixpath.dirname(self.flat(disk)) for disk in self.carried if disk.flatten))
+
+    def flat(self, disk: DiskPlan) -> str:
+        """Where the source flattens *disk* into, under its own name: rsync renames nothing."""
+        where, name = posixpath.split(disk.path)
+        return f"{self._aside(where, 'flat')}/{name}"
 
     @property
     def parked(self) -> str:
-        """Where the source keeps the guest's directory until confirm (Nova's name for it)."""
-        return self.directory + "_resize"
+        """The first of C(parked_in); Nova's name for a directory."""
+        return self.parked_in[0]
 
     @property
     def reverted(self) -> str:
-        """Where the destination keeps its copy during a revert, until the source runs."""
-        return self.directory + "_reverted"
+        """The first of C(reverted_in)."""
+        return self.reverted_in[0]
 
     @property
     def staging(self) -> str:
-        """Where the copy grows on the destination; no definition points there, so nothing can start from it."""
-        return f"{self.directory}.{self.id}.staging"
+        """The first of C(staged_in), where the definitions arrive too."""
+        return self.staged_in[0]
+
+    def staged(self, disk: DiskPlan) -> str:
+        """Where the copy of *disk* grows on the destination."""
+        where, name = posixpath.split(disk.path)
+        return f"{self.staging if self.layout is Layout.DIRECTORY else self._aside(where, 'staging')}/{name}"

@@ -9,6 +9,7 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import enum
+import posixpath
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -32,8 +33,11 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Ref
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import free_memory_mib
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import DiskFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
+    DEFAULT_CLUSTER_BYTES,
     GIB,
     DiskPlan,
+    Layout,
+    Link,
     Migration,
     Operation,
     Request,
@@ -265,7 +269,7 @@ def _migration(move: Move, findings: tuple[Finding, ...], migration_id: str) -> 
         old=move.old,
         new=move.new,
         root_disk=move.root.target,
-        directory=move.guest.directory,
+        directory=move.guest.directory if move.layout is Layout.DIRECTORY else posixpath.dirname(move.root.path),
         disks=tuple(_disk_plan(move, disk) for disk in move.guest.disks if disk.source_type and disk.path),
         was_running=not move.guest.is_off,
         autostart=move.guest.autostart,
@@ -282,6 +286,7 @@ def _migration(move: Move, findings: tuple[Finding, ...], migration_id: str) -> 
         transfer_reason=choice.reason,
         transfer_forced=move.request.transfer is not None,
         verify=move.request.verify,
+        layout=move.layout,
     )
 
 
@@ -294,7 +299,11 @@ def _disk_plan(move: Move, disk: DiskFacts) -> DiskPlan:
         device=disk.device,
         old_bytes=disk.virtual_bytes,
         new_bytes=move.new.root_bytes if is_root else disk.virtual_bytes,
-        allocated_bytes=disk.allocated_bytes,
+        allocated_bytes=disk.copied_bytes,
+        cluster_bytes=disk.cluster_bytes or DEFAULT_CLUSTER_BYTES,
+        flatten=bool(disk.backing),
+        backing=tuple(Link(one.path, one.format) for one in disk.backing),
+        carried=disk in move.carried,
         readonly=disk.readonly,
     )
 
@@ -310,13 +319,14 @@ def expected_outage_s(bytes_to_copy: int, *, running: bool) -> float:
 def _steps(migration: Migration) -> tuple[PlanStep, ...]:
     source, destination = migration.source, migration.destination
     both = f"{source}, {destination}"
+    kept = ", ".join(migration.parked_in)
     return (
         PlanStep(both, f"claim: lock the guest, write the record, reserve {_size(migration.new)} on {destination}"),
         *_before(migration),
-        PlanStep(source, f"hand over: {_stopping(migration)}, park {migration.directory} as {migration.parked}"),
+        PlanStep(source, f"hand over: {_stopping(migration)}, {parking(migration, migration.parked_in)}"),
         *_after(migration),
         PlanStep(destination, f"take over: check the images, {_taking_over(migration)}"),
-        PlanStep(both, f"finish: VERIFY_RESIZE; {source} keeps {migration.parked} until confirm or revert"),
+        PlanStep(both, f"finish: VERIFY_RESIZE; {source} keeps {kept} until confirm or revert"),
     )
 
 
@@ -324,9 +334,9 @@ def _before(migration: Migration) -> tuple[PlanStep, ...]:
     """What is brought over while the guest runs."""
     if migration.transfer is not Transfer.MIRROR:
         return ()
-    targets = ", ".join(one.target for one in migration.written)
+    targets, staged = ", ".join(one.target for one in migration.written), ", ".join(migration.staged_in)
     return (
-        PlanStep(migration.destination, f"export: an empty image in {migration.staging} for each of {targets}"),
+        PlanStep(migration.destination, f"export: an empty image in {staged} for each of {targets}"),
         PlanStep(
             f"{migration.source} -> {migration.destination}",
             f"mirror {targets} ({human_bytes(migration.bytes_to_copy)}) while the guest runs, until it is off",
@@ -338,13 +348,20 @@ def _after(migration: Migration) -> tuple[PlanStep, ...]:
     """What is brought over when it is off."""
     if migration.transfer is Transfer.MIRROR:
         return ()
-    size = human_bytes(migration.bytes_to_copy)
+    size, staged = human_bytes(migration.bytes_to_copy), ", ".join(migration.staged_in)
     return (
         PlanStep(
             f"{migration.source} -> {migration.destination}",
-            f"copy {size}{', compressed with zstd,' if migration.compress else ''} into {migration.staging}",
+            f"copy {size}{', compressed with zstd,' if migration.compress else ''} into {staged}",
         ),
     )
+
+
+def parking(migration: Migration, aside: tuple[str, ...]) -> str:
+    """How the guest is fenced, by what it is parked as or in."""
+    if migration.layout is Layout.DIRECTORY:
+        return f"park {migration.directory} as {aside[0]}"
+    return f"park {', '.join(disk.target for disk in migration.carried)} in {', '.join(aside)}"
 
 
 def _stopping(migration: Migration) -> str:

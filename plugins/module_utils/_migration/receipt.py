@@ -158,7 +158,7 @@ def _where(migration: Migration, status: Status, unheard: tuple[str, ...]) -> st
 
 def _kept(migration: Migration, status: Status) -> tuple[str, ...]:
     if status is Status.FINISHED:
-        return (f"{migration.source}:{migration.parked} and its definition, until confirm or revert",)
+        return (f"{migration.source}:{', '.join(migration.parked_in)} and its definition, until confirm or revert",)
     if status is Status.ERROR:
         return (f"everything there was on {migration.source} and {migration.destination}; nothing was removed",)
     return ()

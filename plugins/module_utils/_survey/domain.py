@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory, image
@@ -18,16 +18,28 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit import live_difference
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import DiskFacts, DomainFacts
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import DiskFacts, DomainFacts, LinkFacts
 
 _BLOCK = 512
+_LINKS = 200
+"""QEMU opens no longer chains."""
 _PIDFILES = "/run/libvirt/qemu"
 
 
 def disk_paths(domains: Sequence[Domain]) -> Mapping[str, tuple[str, ...]]:
-    """The paths of each domain's disks, by its name."""
+    """The paths of each domain's disks and of their backing files, by its name."""
     definitions = (GuestDefinition.from_xml(one.xml(inactive=True)) for one in domains)
-    return {one.name: tuple(disk.path for disk in one.disks if disk.path) for one in definitions}
+    return {one.name: tuple(path for disk in one.disks for path in _paths(disk)) for one in definitions}
+
+
+def _paths(disk: DiskElement) -> Iterator[str]:
+    """The disk's own and those below it. Of a raw disk only its own: what its first bytes say is the guest's word."""
+    path = disk.path
+    seen: set[str] = set()
+    while path and path not in seen and len(seen) < _LINKS:
+        seen.add(path)
+        yield path
+        path = image.recorded_backing(path) if disk.format != "raw" else ""
 
 
 def survey(domain: Domain, neighbours: Mapping[str, tuple[str, ...]], clock: Callable[[], float]) -> DomainFacts:
@@ -51,12 +63,19 @@ def survey(domain: Domain, neighbours: Mapping[str, tuple[str, ...]], clock: Cal
         snapshots=domain.snapshots(),
         checkpoints=domain.checkpoints(),
         block_jobs=() if off else tuple(one.target for one in definition.disks if _has_job(domain, one)),
-        disks=tuple(survey_disk(one) for one in definition.disks),
+        disks=tuple(survey_disk(one, _users_of(one.path, domain, neighbours)) for one in definition.disks),
         directory=own,
         directory_entries=directory.entries(own) if own else (),
-        directory_users=_users_of(own, domain, neighbours) if own else (),
+        directory_users=_users_below(own, domain, neighbours) if own else (),
         uptime_s=None if off else _uptime_s(domain.name, clock()),
+        directories=directories(definition),
     )
+
+
+def directories(definition: GuestDefinition) -> tuple[str, ...]:
+    """The directories that hold the guest's writable images."""
+    files = (one for one in definition.disks if one.source_type == "file" and one.path and not one.readonly)
+    return tuple(dict.fromkeys(os.path.dirname(one.path) for one in files))
 
 
 def own_directory(definition: GuestDefinition) -> str:
@@ -70,7 +89,14 @@ def _has_job(domain: Domain, disk: DiskElement) -> bool:
     return disk.device == "disk" and domain.has_block_job(disk.target)
 
 
-def _users_of(own: str, domain: Domain, neighbours: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+def _users_of(path: str, domain: Domain, neighbours: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The other domains that have *path*, under whatever name it has."""
+    wanted = os.path.realpath(path) if path else ""
+    others = (name for name in neighbours if name != domain.name)
+    return tuple(sorted(name for name in others if wanted in map(os.path.realpath, neighbours[name]))) if wanted else ()
+
+
+def _users_below(own: str, domain: Domain, neighbours: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     inside = own.rstrip("/") + "/"
     users = (name for name, paths in neighbours.items() if any(path.startswith(inside) for path in paths))
     return tuple(sorted(name for name in users if name != domain.name))
@@ -84,8 +110,8 @@ def _uptime_s(name: str, now: float, pidfiles: str = _PIDFILES) -> int | None:
         return None
 
 
-def survey_disk(disk: DiskElement) -> DiskFacts:
-    """A disk of the definition, and the image at its path when it is a file."""
+def survey_disk(disk: DiskElement, users: tuple[str, ...] = ()) -> DiskFacts:
+    """A disk of the definition, and the image at its path when it is a file; *users* are the others that have it."""
     status = _stat(disk.path)
     regular = status is not None and stat.S_ISREG(status.st_mode)
     found, error = _inspect(disk) if regular else (None, "")
@@ -113,7 +139,38 @@ def survey_disk(disk: DiskElement) -> DiskFacts:
         gid=status.st_gid if status else 0,
         mode=stat.S_IMODE(status.st_mode) if status else 0,
         error=error,
+        cluster_bytes=found.cluster_bytes if found else 0,
+        backing=_backing(found) if found else (),
+        users=users,
     )
+
+
+def _backing(top: image.Image) -> tuple[LinkFacts, ...]:
+    """The chain below *top*, each link opened as the one above records it, never by its looks."""
+    links: list[LinkFacts] = []
+    above = top
+    while above.backing_path and len(links) < _LINKS:
+        link, found = _link(above)
+        links.append(link)
+        if found is None:
+            break
+        above = found
+    return tuple(links)
+
+
+def _link(above: image.Image) -> tuple[LinkFacts, image.Image | None]:
+    """The backing file of *above*, and its image when it can be opened."""
+    path, backing_format = above.backing_path, above.backing_format
+    if not backing_format:
+        return LinkFacts(path, "", 0, "no format is recorded for it"), None
+    if not os.path.isabs(path) or not os.path.isfile(path):
+        return LinkFacts(path, backing_format, 0, "it is not a file of this hypervisor"), None
+    try:
+        found = image.inspect(path, backing_format)
+    except MobilityError as error:
+        return LinkFacts(path, backing_format, 0, error.message), None
+    problem = f"its data is in another file: {found.data_file}" if found.data_file else ""
+    return LinkFacts(path, backing_format, os.stat(path).st_blocks * _BLOCK, problem), found
 
 
 def _stat(path: str) -> os.stat_result | None:

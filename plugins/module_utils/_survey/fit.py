@@ -11,24 +11,35 @@ from __future__ import annotations
 import os
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import GuestDefinition
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import FitFacts
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import FitFacts, SpaceFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._survey import probe
 
 
 @dataclass(frozen=True)
 class Visitor:
-    """A guest of another hypervisor: its definition, its directory there and the probe planted in it."""
+    """A guest of another hypervisor: its definition, what of it would come, and the probes planted beside it."""
 
     xml: str
     directory: str
     probe: str
     """Empty when none could be planted."""
+    places: tuple[str, ...] = ()
+    """What would come under the same name; without any, the directory."""
+    probes: Mapping[str, str] = field(default_factory=dict)
+    """Where the guest's images are in several directories: the probe in each."""
+    media: tuple[str, ...] = ()
+    """Media that would not come, and have to be here."""
+
+    @property
+    def comes(self) -> tuple[str, ...]:
+        """What would come: the images, or else the directory."""
+        return self.places or ((self.directory,) if self.directory else ())
 
 
 def survey(hypervisor: Hypervisor, visitor: Visitor) -> FitFacts:
@@ -36,8 +47,8 @@ def survey(hypervisor: Hypervisor, visitor: Visitor) -> FitFacts:
     definition = GuestDefinition.from_xml(visitor.xml)
     domain_types, emulators = _offered(hypervisor.capabilities(), definition.arch)
     error = _capabilities_error(hypervisor, definition)
-    parent = Path(visitor.directory).parent if visitor.directory else Path("/nonexistent")
-    space = _space(parent)
+    parents = tuple(dict.fromkeys(Path(one).parent for one in visitor.comes)) or (Path("/nonexistent"),)
+    space = _space(parents[0])
     return FitFacts(
         uuid=definition.uuid,
         domain_type_ok=definition.domain_type in domain_types,
@@ -47,12 +58,14 @@ def survey(hypervisor: Hypervisor, visitor: Visitor) -> FitFacts:
         cpu=_compare_cpu(hypervisor, definition, visitor.xml),
         vcpus_max=_vcpus_max(hypervisor, definition) if not error else 0,
         capabilities_error=error,
-        existing_paths=_existing(visitor.directory) if visitor.directory else (),
+        existing_paths=_existing(visitor),
         total_bytes=space["total"],
         free_bytes=space["free"],
         free_inodes=space["inodes"],
-        parent_exists=parent.is_dir(),
-        storage_shared=probe.seen(visitor.directory, visitor.probe).value,
+        parent_exists=all(one.is_dir() for one in parents),
+        storage_shared=probe.seen_any(visitor.probes or {visitor.directory: visitor.probe}).value,
+        spaces=tuple(_space_of(one) for one in parents),
+        media_missing=tuple(one for one in visitor.media if not os.path.isfile(one)),
     )
 
 
@@ -95,17 +108,34 @@ def _compare_cpu(hypervisor: Hypervisor, definition: GuestDefinition, xml: str) 
     return hypervisor.compare_cpu(*_kind(definition), ET.tostring(cpu, encoding="unicode"))
 
 
+def _here(parent: Path) -> Path:
+    """*parent*, or the nearest directory above it that is there."""
+    return next((one for one in (parent, *parent.parents) if one.exists()), Path("/"))
+
+
 def _space(parent: Path) -> Mapping[str, int]:
     """Size of the file system that would hold the guest, and what is free there for root."""
-    here = next((one for one in (parent, *parent.parents) if one.exists()), Path("/"))
-    found = os.statvfs(here)
+    found = os.statvfs(_here(parent))
     inodes = found.f_ffree if found.f_files else 0
     return {"total": found.f_blocks * found.f_frsize, "free": found.f_bfree * found.f_frsize, "inodes": inodes}
 
 
-def _existing(directory: str) -> tuple[str, ...]:
+def _space_of(parent: Path) -> SpaceFacts:
+    return SpaceFacts(str(parent), os.stat(_here(parent)).st_dev, _space(parent)["free"])
+
+
+def _existing(visitor: Visitor) -> tuple[str, ...]:
     """Of the names a move uses, those that are taken here already."""
-    path = Path(directory)
-    names = (path, Path(f"{path}_resize"), Path(f"{path}_reverted"))
+    of = _existing_file if visitor.places and visitor.places != (visitor.directory,) else _existing_directory
+    return tuple(str(one) for place in visitor.comes for one in of(Path(place)) if os.path.lexists(one))
+
+
+def _existing_directory(path: Path) -> tuple[Path, ...]:
     staged = path.parent.glob(f"{path.name}.*.staging") if path.parent.is_dir() else iter(())
-    return tuple(str(one) for one in (*names, *sorted(staged)) if os.path.lexists(one))
+    return (path, Path(f"{path}_resize"), Path(f"{path}_reverted"), *sorted(staged))
+
+
+def _existing_file(path: Path) -> tuple[Path, ...]:
+    """Other guests of the same directory may be on their way, in hidden directories beside: only this name counts."""
+    kept = [one for kind in ("resize", "reverted", "staging") for one in path.parent.glob(f".*.{kind}")]
+    return (path, *sorted(one / path.name for one in kept))

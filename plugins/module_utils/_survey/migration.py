@@ -15,9 +15,10 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock, record, state
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.record import Record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
-from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan, numbered
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit.process import Identity, lives
 
@@ -46,26 +47,29 @@ def _working(entries: Sequence[Entry]) -> bool:
     return lives(Identity.from_result(steps[-1].result["process"]))
 
 
-def _copying(migration_id: str, entries: Sequence[Entry]) -> bool:
-    """Whether the unit of a copy that did not end is there; asked only then, because asking costs a process."""
+def _copying(migration: Migration, entries: Sequence[Entry]) -> bool:
+    """Whether a unit of a copy that did not end is there; asked only then, because asking costs a process."""
     steps = [one for one in entries if not one.effect]
     if not steps or (steps[-1].step, steps[-1].event) != (Step.COPY, Event.BEGIN):
         return False
-    return transient.phase(transient.name_of(migration_id, "copy")) is not transient.Phase.ABSENT
+    copies = (numbered("copy", index) for index, _directory in enumerate(migration.directories))
+    units = (*copies, *(f"flatten_{disk.target}" for disk in migration.carried if disk.flatten))
+    return any(transient.phase(transient.name_of(migration.id, one)) is not transient.Phase.ABSENT for one in units)
 
 
 def _survey(store: Store, kept: Record, clock: Callable[[], float]) -> dict[str, Any]:
     migration = kept.migration
     entries = journal.read(store, migration.id)
     holder = lock.held(store, migration.uuid)
-    paths = (migration.directory, migration.parked, migration.reverted, migration.staging)
+    places = tuple(one.place for one in migration.parkings)
+    paths = (*places, *migration.parked_in, *migration.reverted_in, *migration.staged_in, *migration.flat_in)
     return {
         "id": migration.id,
         "role": kept.role,
         "record": kept.as_result(),
         "journal": [one.as_result() for one in entries],
         "working": _working(entries),
-        "copying": _copying(migration.id, entries),
+        "copying": _copying(migration, entries),
         "idle_s": max(0.0, clock() - entries[-1].at) if entries else 0.0,
         "status_here": state.derive_alone(entries, kept.role).value,
         "lock": asdict(holder) if holder is not None else None,

@@ -15,7 +15,7 @@ import contextlib
 import enum
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 _PREFIX = ".kvmops-probe-"
@@ -71,6 +71,12 @@ def seen(directory: str, token: str) -> Seen:
     except (OSError, UnicodeDecodeError):
         return Seen.UNKNOWN
     return Seen.YES if found == token else Seen.UNKNOWN
+
+
+def seen_any(probes: Mapping[str, str]) -> Seen:
+    """Whether one of the probes (token by directory) is visible here; C(NO) only when none of them can be."""
+    found = {seen(directory, token) for directory, token in probes.items()} or {Seen.UNKNOWN}
+    return next(one for one in (Seen.YES, Seen.UNKNOWN, Seen.NO) if one in found)
 
 
 def _path(directory: str, token: str) -> Path:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import Completed, run
-from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest
+from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest, directory, image
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan, numbered
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import identity
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import rsync
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
@@ -25,70 +26,184 @@ _DEFAULT_TIMEOUT_S = 7 * 24 * 3600
 
 
 def plan(context: Context) -> Plan:
-    """Copy, and verify as the option verify says. What is there already is not sent again with resume."""
-    copy = _copy(context.params)
-    for source in copy.sources:
+    """Flatten, copy, and verify as the option verify says. What is there already is not sent again with resume."""
+    copies = _copies(context.params)
+    timeout_s = context.params["deadline_s"] or _DEFAULT_TIMEOUT_S
+    chains = [_Chain.of(one) for one in context.params["flatten"]]
+    to_come = {one.to for one in chains}
+    for source in (one for copy in copies for one in copy.sources if one not in to_come):
         if not os.path.lexists(source):
             raise Refused("PATH_LOST", source, "is not there to be copied.", "Look where the guest's images are.")
-    timeout_s = context.params["deadline_s"] or _DEFAULT_TIMEOUT_S
+
+    totals = _Totals()
+    effects = [
+        *_flatten(context, chains, timeout_s),
+        *(_copy_effect(context, one, index, timeout_s, totals) for index, one in enumerate(copies)),
+        *_tidy(chains),
+    ]
+    if context.params["verify"] == "checksum":
+        effects += [_verify_effect(one, index, timeout_s) for index, one in enumerate(copies)]
+    return Plan(tuple(effects), after={"copied_to": rsync.target(copies[0].peer)})
+
+
+@dataclass
+class _Totals:
+    """What all copies of one call sent and took together; the result of the last is the result of the call."""
+
+    bytes_sent: int = 0
+    seconds: float = 0.0
+    digests: dict[str, str] = field(default_factory=dict)
+
+
+def _copy_effect(context: Context, copy: rsync.Copy, index: int, timeout_s: float, totals: _Totals) -> Effect:
+    step = numbered("copy", index)
 
     def carry_out() -> Mapping[str, Any]:
+        counted = context.params["verify"] == "digest"
         with ThreadPoolExecutor(max_workers=1) as aside:
-            counting = aside.submit(_digests, copy.sources) if context.params["verify"] == "digest" else None
-            copied = rsync.carry_out(copy, _runner(context, timeout_s), context.monotonic)
-            result: dict[str, Any] = {"bytes_sent": copied.bytes_sent, "copy_seconds": round(copied.seconds, 3)}
-            return {**result, "digests": counting.result()} if counting else result
+            counting = aside.submit(_digests, copy, index) if counted else None
+            copied = rsync.carry_out(copy, _runner(context, step, timeout_s), context.monotonic)
+            totals.digests.update(counting.result() if counting else {})
+        totals.bytes_sent += copied.bytes_sent
+        totals.seconds += copied.seconds
+        result: dict[str, Any] = {"bytes_sent": totals.bytes_sent, "copy_seconds": round(totals.seconds, 3)}
+        return {**result, "digests": dict(totals.digests)} if counted else result
 
+    what = f"copy {', '.join(copy.sources)} to {rsync.target(copy.peer)}"
+    return Effect(step, what, carry_out, undo=_undo(context, step))
+
+
+def _verify_effect(copy: rsync.Copy, index: int, timeout_s: float) -> Effect:
     def quick(argv: Sequence[str]) -> Completed:
         return run(argv, timeout_s=timeout_s)
 
-    where = rsync.target(copy.peer)
-    effects = [Effect("copy", f"copy {', '.join(copy.sources)} to {where}", carry_out, undo=_undo(context))]
-    if context.params["verify"] == "checksum":
-        effects.append(Effect("verify", f"compare checksums with {where}", lambda: rsync.verify(copy, quick)))
-    return Plan(tuple(effects), after={"copied_to": where})
+    what = f"compare checksums with {rsync.target(copy.peer)}"
+    return Effect(numbered("verify", index), what, lambda: rsync.verify(copy, quick))
 
 
-def _unit(context: Context) -> transient.Unit:
+@dataclass(frozen=True)
+class _Chain:
+    """An image with its backing files, and the image that is made of them."""
+
+    target: str
+    links: tuple[tuple[str, str], ...]
+    """Path and format of each, the image itself first."""
+    to: str
+    cluster_bytes: int
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> _Chain:
+        links = tuple((one["path"], one["format"]) for one in given["links"])
+        return cls(given["target"], links, given["to"], given["cluster_bytes"])
+
+
+def _flatten(context: Context, chains: Sequence[_Chain], timeout_s: float) -> list[Effect]:
+    """One image of each chain, beside what is parked. One that is there was finished by a call before this."""
+    to_do = [one for one in chains if not os.path.lexists(one.to)]
+    rooms = dict.fromkeys(os.path.dirname(one.to) for one in to_do)
+    return [
+        *(_make_room(one, index) for index, one in enumerate(rooms)),
+        *(_flatten_one(context, one, timeout_s) for one in to_do),
+    ]
+
+
+def _make_room(path: str, index: int) -> Effect:
+    return Effect(
+        numbered("room", index),
+        f"make {path}",
+        lambda: directory.make_room(path),
+        undo={"kind": "remove", "path": path},
+    )
+
+
+def _flatten_one(context: Context, chain: _Chain, timeout_s: float) -> Effect:
+    step = f"flatten_{chain.target}"
+    part = f"{chain.to}.part"  # only what was finished has the name that is sent
+
+    def flatten() -> None:
+        _check_room(chain)
+        _runner(context, step, timeout_s)(image.flatten_argv(chain.links, part, chain.cluster_bytes))
+        os.rename(part, chain.to)
+
+    paths = ", ".join(path for path, _format in chain.links)
+    return Effect(step, f"flatten {paths} into {chain.to}", flatten, undo=_undo(context, step))
+
+
+def _check_room(chain: _Chain) -> None:
+    """Raises Refused(SOURCE_DISK_FULL): the plan may have been made for a transfer that needs no room here."""
+    needed = sum(os.stat(path).st_blocks * 512 for path, _format in chain.links)
+    space = os.statvfs(os.path.dirname(chain.to))
+    if needed > space.f_bavail * space.f_frsize:
+        raise Refused(
+            "SOURCE_DISK_FULL",
+            chain.to,
+            f"to flatten {chain.target} may take {needed} bytes, which are not free there.",
+            "Free space on the source, then run it again.",
+        )
+
+
+def _tidy(chains: Sequence[_Chain]) -> list[Effect]:
+    """The flattened images are of no more use once they were sent."""
+    rooms = dict.fromkeys(os.path.dirname(one.to) for one in chains)
+    return [_remove_room(one, index) for index, one in enumerate(rooms)]
+
+
+def _remove_room(path: str, index: int) -> Effect:
+    def remove() -> None:
+        directory.remove(path)
+
+    return Effect(numbered("tidy", index), f"remove {path}", remove)
+
+
+def _unit(context: Context, step: str) -> transient.Unit:
     migration = context.params["migration"]
-    directory = context.store.make(context.store.migration(migration))
-    return transient.Unit(transient.name_of(migration, "copy"), str(directory))
+    kept = context.store.make(context.store.migration(migration))
+    return transient.Unit(transient.name_of(migration, step), str(kept))
 
 
-def _runner(context: Context, timeout_s: float) -> rsync.Runner:
+def _runner(context: Context, step: str, timeout_s: float) -> rsync.Runner:
     """The copy of a migration is a unit, which outlives this module and can be attached to; any other is a child."""
     if not context.params["migration"]:
         return lambda argv: run(argv, timeout_s=timeout_s)
-    unit = _unit(context)
+    unit = _unit(context, step)
     return lambda argv: transient.carry_out(unit, argv, timeout_s, context.monotonic, context.sleep)
 
 
-def _undo(context: Context) -> Mapping[str, Any] | None:
+def _undo(context: Context, step: str) -> Mapping[str, Any] | None:
     migration = context.params["migration"]
-    return {"kind": "stop_unit", "name": transient.name_of(migration, "copy")} if migration else None
+    return {"kind": "stop_unit", "name": transient.name_of(migration, step)} if migration else None
 
 
-def _digests(sources: Sequence[str]) -> dict[str, str]:
-    """Of the files in the directories whose contents are copied: what the other side compares its copy with."""
+def _digests(copy: rsync.Copy, index: int) -> dict[str, str]:
+    """Of the files that are copied: what the other side compares its copy with. By name; in further directories by the
+    path there, because two of them may have files of one name."""
     found: dict[str, str] = {}
-    for source in sources:
+    for source in copy.sources:
         if source.endswith("/"):
             found.update(digest.digests(source))
-    return found
+        elif os.path.isfile(source):
+            found[os.path.basename(source)] = digest.digest(source)
+    return {f"{copy.peer.directory}/{name}": value for name, value in found.items()} if index else found
 
 
-def _copy(params: Mapping[str, Any]) -> rsync.Copy:
+def _copies(params: Mapping[str, Any]) -> tuple[rsync.Copy, ...]:
+    """One for each directory of the copy."""
+    first = {"src": params["src"], "dest": params["dest"]}
+    return tuple(_copy(params, one["src"], one["dest"]) for one in (first, *params["also"]))
+
+
+def _copy(params: Mapping[str, Any], sources: Sequence[str], dest: str) -> rsync.Copy:
     files = identity.of(params["user"], params["identity_file"], params["known_hosts_file"])
     peer = rsync.Peer(
         address=params["address"],
         user=params["user"],
-        directory=params["dest"],
+        directory=dest,
         port=params["port"],
         identity_file=files.identity_file,
         known_hosts_file=files.known_hosts_file,
     )
     return rsync.Copy(
-        sources=tuple(params["src"]),
+        sources=tuple(sources),
         peer=peer,
         compress=params["compress"],
         bandwidth_mib_s=params["bandwidth_mib_s"],

@@ -23,7 +23,7 @@ HANDED = (
     *whole(Step.CLAIM),
     line(Step.HAND_OVER, Event.BEGIN),
     line(Step.CLAIM, result={"definition_digests": {"a": "1"}, "definitions_directory": "/d"}),
-    line(Step.HAND_OVER, result={"entries": [], "directory_owner": [0, 0], "parked": "/images/web1_resize", "x": 1}),
+    line(Step.HAND_OVER, result={"entries": [], "directory_owner": [0, 0], "copies": [], "flatten": [], "x": 1}),
 )
 COPIED = (*HANDED, line(Step.COPY, result={"digests": {"disk": "2"}}))
 CLAIMED = whole(Step.CLAIM)
@@ -86,7 +86,8 @@ def test_one_is_planned(capsys: pytest.CaptureFixture[str]) -> None:
         "definitions_directory": "/d",
         "entries": [],
         "directory_owner": [0, 0],
-        "parked": "/images/web1_resize",
+        "copies": [],
+        "flatten": [],
         "digests": {"disk": "2"},
     }
     text = "\n".join(guest["lines"])

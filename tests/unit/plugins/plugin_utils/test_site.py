@@ -90,7 +90,8 @@ def test_where_others_reach_it(host: dict[str, str], address: str) -> None:
 )
 def test_visitors_carry_the_probe_that_was_planted(probes: Any, token: str) -> None:
     found = _site.visitors(variables({"c1": surveyed("c1", kvmops_probes=probes), "c2": surveyed("c2")}))
-    assert found == [{"xml": guest().xml, "directory": DIRECTORY, "probe": token}]
+    places = {"places": [DIRECTORY], "probes": {DIRECTORY: token}, "media": []}
+    assert found == [{"xml": guest().xml, "directory": DIRECTORY, "probe": token, **places}]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,11 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.catalogue 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Move, Site
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding, Severity
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.whereabouts import listing
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import FitFacts, HypervisorFacts
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import (
+    FitFacts,
+    HypervisorFacts,
+    LinkFacts,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
     GIB,
     Capacity,
@@ -95,6 +99,8 @@ class Case:
     values: dict[str, Any] = field(default_factory=dict)
 
 
+BASE = LinkFacts("/b/base", "qcow2", GIB, "")
+BACKED: dict[str, Any] = {"backing_path": "/b/base", "backing": (BASE,)}
 IN_DISK = ("web1", "vda", PATH)
 CASES = [
     # the guest
@@ -125,21 +131,25 @@ CASES = [
     Case("DISK_UNREADABLE", (*IN_DISK, "Input/output error"), with_disk(error="Input/output error")),
     Case("DISK_SHAREABLE", IN_DISK, with_disk(shareable=True)),
     Case("DISK_STARTUP_POLICY", (*IN_DISK, "'optional'"), with_disk(startup_policy="optional")),
-    Case("BACKING_CHAIN", (*IN_DISK, "/b/base"), with_disk(backing_path="/b/base")),
+    Case("DISK_USED_BY_OTHERS", (*IN_DISK, "db1"), with_disk(users=("db1",))),
+    Case("BACKING_CHAIN", (*IN_DISK, "/b/base"), with_disk(**BACKED)),
     Case("DATA_FILE", (*IN_DISK, "/b/data"), with_disk(data_file="/b/data")),
     Case("FORMAT_UNSUPPORTED", (*IN_DISK, "vmdk", "raw and qcow2"), with_disk(format="vmdk", probed_format="vmdk")),
     Case("FORMAT_UNSUPPORTED", (*IN_DISK, "no format"), with_disk(format="")),
     Case("FORMAT_MISMATCH", (*IN_DISK, "qcow2"), with_disk(format="raw", probed_format="qcow2")),
     Case("FORMAT_MISMATCH", (*IN_DISK, "raw"), with_disk(format="qcow2", probed_format="raw")),
     Case("QCOW2_V2_SNAPSHOTS", (*IN_DISK, "0.10"), with_disk(qcow2_compat="0.10", internal_snapshots=1)),
-    Case("LAYOUT_NO_DIRECTORY", ("web1", "vda in /var/lib"), guest(directory="", directory_entries=())),
-    Case("LAYOUT_SHARED_DIRECTORY", ("web1", DIRECTORY, "db1"), guest(directory_users=("db1",))),
-    Case("LAYOUT_SHARED_DIRECTORY", ("web1", "/var/lib/libvirt/images"), guest(directory="/var/lib/libvirt/images")),
+    Case("LAYOUT_NO_DIRECTORY", ("web1", "no writable disk"), with_disk(readonly=True)),
     *(
         Case("LAYOUT_ENTRY_UNSUPPORTED", ("web1", f"x ({kind})"), guest(directory_entries=(entry(), entry("x", kind))))
         for kind in ("symlink", "directory", "other")
     ),
-    Case("LAYOUT_MEDIUM_ELSEWHERE", ("sda", "/iso/x"), guest(disks=(disk(), config_drive(path="/iso/x")))),
+    Case(
+        "LAYOUT_MEDIUM_ELSEWHERE",
+        ("sda", "/iso/x", "c2"),
+        guest(disks=(disk(), config_drive(path="/iso/x"))),
+        where=says(media_missing=("/iso/x",)),
+    ),
     Case("STORAGE_SHARED", ("web1", "c1", "c2"), where=says(storage_shared="yes", existing_paths=(DIRECTORY,))),
     Case("STORAGE_UNKNOWN", ("web1", "c1", "c2"), where=says(storage_shared="unknown")),
     Case(
@@ -288,11 +298,6 @@ def test_each_check_finds_its_own_and_nothing_else(case: Case) -> None:
 )
 def test_nothing_is_found_where_nothing_is_odd(good: Move) -> None:
     assert run(good) == ()
-
-
-def test_a_shared_source_directory_that_is_also_a_pool_is_said_once() -> None:
-    one = guest(directory="/var/lib/libvirt/images", directory_users=("db1",))
-    assert [finding.code for finding in run(move(one))] == ["LAYOUT_SHARED_DIRECTORY"]
 
 
 def test_a_hostname_is_answered_with_the_inventory_name() -> None:

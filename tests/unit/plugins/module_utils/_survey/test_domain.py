@@ -1,0 +1,115 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is below an image, and who else uses it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
+from ansible_collections.kvmops.mobility.plugins.module_utils._disk import image
+from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import DiskElement
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import DiskFacts
+from ansible_collections.kvmops.mobility.plugins.module_utils._survey.domain import disk_paths, survey, survey_disk
+from ansible_collections.kvmops.mobility.tests.unit.bed import Bed
+from ansible_collections.kvmops.mobility.tests.unit.builders import OTHER_UUID, domain_xml
+
+QCOW2 = ("-f", "qcow2")
+
+
+def create(path: Path, *options: str) -> Path:
+    run(("qemu-img", "create", "-q", *options, str(path), "1M"), timeout_s=20)
+    return path
+
+
+def look(path: Path, image_format: str = "qcow2") -> DiskFacts:
+    return survey_disk(DiskElement("vda", "disk", "file", str(path), image_format, None, False, False, ""))
+
+
+def test_the_whole_chain_with_what_each_link_is(tmp_path: Path) -> None:
+    root = tmp_path / "root.raw"
+    root.write_bytes(b"x" * 2**20)
+    base = create(tmp_path / "base", *QCOW2, "-b", "root.raw", "-F", "raw")
+    top = create(tmp_path / "disk", *QCOW2, "-o", "cluster_size=128k", "-b", str(base), "-F", "qcow2")
+    found = look(top)
+    assert [(one.path, one.format, one.error) for one in found.backing] == [
+        (str(base), "qcow2", ""),
+        (str(root), "raw", ""),
+    ]
+    assert (found.backing_path, found.cluster_bytes) == (str(base), 131072)
+    assert found.copied_bytes == found.allocated_bytes + sum(one.allocated_bytes for one in found.backing)
+    assert found.copied_bytes > 2**20
+    assert DiskFacts.from_result(asdict(found)) == found
+
+
+@pytest.mark.parametrize(
+    ("below", "image_format", "says"),
+    [
+        ("/no/such/base", "raw", "not a file"),
+        ("nbd://192.0.2.1/x", "raw", "not a file"),
+        ("/etc/passwd", "qcow2", "qcow2"),
+    ],
+)
+def test_what_a_copy_is_not_made_from(tmp_path: Path, below: str, image_format: str, says: str) -> None:
+    (link,) = look(create(tmp_path / "disk", *QCOW2, "-u", "-b", below, "-F", image_format)).backing
+    assert says in link.error
+
+
+def test_the_format_of_a_base_is_never_guessed(tmp_path: Path) -> None:
+    """qemu-img wants one today; older images record none."""
+    base = create(tmp_path / "base", *QCOW2)
+    top = create(tmp_path / "disk", *QCOW2, "-b", str(base), "-F", "qcow2")
+    content = top.read_bytes()
+    at = content.index(b"\xe2\x79\x2a\xca")  # the header extension that records it; type 0 ends the extensions
+    top.write_bytes(content[:at] + bytes(8) + content[at + 8 :])
+    (link,) = look(top).backing
+    assert (link.path, link.format) == (str(base), "")
+    assert "no format" in link.error
+
+
+def test_a_raw_disk_has_no_chain_whatever_its_guest_wrote(tmp_path: Path) -> None:
+    base = create(tmp_path / "base", *QCOW2)
+    found = look(create(tmp_path / "disk", *QCOW2, "-b", str(base), "-F", "qcow2"), "raw")
+    assert (found.backing, found.backing_path, found.probed_format) == ((), "", "qcow2")
+
+
+@pytest.mark.parametrize(
+    ("below", "expected"),
+    [
+        ("", ""),
+        ("base", "{here}/base"),
+        ("../x/base", "{above}/x/base"),
+        ("/b/base", "/b/base"),
+        ("nbd://192.0.2.1/x", ""),
+    ],
+)
+def test_what_a_header_records(tmp_path: Path, below: str, expected: str) -> None:
+    top = create(tmp_path / "disk", *QCOW2, *(("-u", "-b", below, "-F", "raw") if below else ()))
+    assert image.recorded_backing(str(top)) == expected.format(here=tmp_path, above=tmp_path.parent)
+
+
+def test_what_has_no_header(tmp_path: Path) -> None:
+    (tmp_path / "short").write_bytes(b"QFI\xfb")
+    assert image.recorded_backing(str(tmp_path / "short")) == ""
+    assert image.recorded_backing("/no/such/file") == ""
+
+
+def test_who_else_uses_an_image(bed: Bed) -> None:
+    """db1 is an overlay on web1's disk, and reaches it through a link."""
+    web1 = bed.guest()
+    other = bed.root / "db1"
+    other.mkdir()
+    (bed.root / "link").symlink_to(bed.directory)
+    create(other / "disk", *QCOW2, "-b", f"{bed.root}/link/disk", "-F", "qcow2")
+    xml = domain_xml("db1", OTHER_UUID, domain_type="test", emulator="/bin/true", directory=str(other), interface="")
+    db1 = bed.hypervisor.define(xml)
+    neighbours = disk_paths([web1, db1])
+    assert neighbours["db1"] == (f"{other}/disk", f"{bed.root}/link/disk")
+    found = survey(web1, neighbours, bed.clock)
+    assert found.disks[0].users == ("db1",)
+    assert found.directories == (bed.directory,)
+    assert survey(db1, neighbours, bed.clock).disks[0].users == ()
