@@ -24,6 +24,7 @@ from .seed import DATA_OFFSET, Seed, sha256_of, write_seeded
 from .virsh import guest_states, virsh, wait_for_agent
 
 EXTRA_DISK_GIB = 1
+COPY_OFFLOADING = "-C"  # the file system shares the blocks, they are not written twice
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 BOOT_TIMEOUT_S = 120  # seconds are normal; a busy machine emulating eight CPUs is slow
 
@@ -138,7 +139,7 @@ def _make_bulk(spec: GuestSpec, host: Host, file: str, size: int) -> Seed:
         _share_blocks(image, host.outside(file))
     else:
         seed = write_bulk(host.outside(f"{file}.raw"), spec.content, spec.data_mib)
-        _convert(spec, host, file)
+        _convert(spec, host, file, COPY_OFFLOADING)
         _share_blocks(host.outside(file), image)
         host.storage.sync()
         part = remembered.with_suffix(".part")
@@ -152,13 +153,13 @@ def _share_blocks(source: Path, target: Path) -> None:
     run(["cp", "--reflink=always", source, target], timeout_s=600)
 
 
-def _convert(spec: GuestSpec, host: Host, file: str) -> None:
+def _convert(spec: GuestSpec, host: Host, file: str, *words: str) -> None:
     """Make the image out of the raw one beside it."""
     raw = host.outside(f"{file}.raw")
     if spec.image_format == "raw":
         raw.rename(host.outside(file))
         return
-    convert = ["qemu-img", "convert", "-f", "raw", "-O", spec.image_format, f"{file}.raw", file]
+    convert = ["qemu-img", "convert", *words, "-f", "raw", "-O", spec.image_format, f"{file}.raw", file]
     host.exec(convert, timeout_s=60 + spec.data_mib)
     raw.unlink()
 
