@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
@@ -243,4 +244,9 @@ def console(name: str, hosts: list[Host]) -> str:
 
 def consoles(name: str, hosts: list[Host]) -> list[tuple[str, Path]]:
     """Host and path of every console the guest can have now, whether it is there or not."""
-    return [(host.name, directory / "console.log") for host in hosts for directory in _possible_directories(name, host)]
+    found = []
+    for host in hosts:
+        # The storage of a host that loses power is an input/output error.
+        with contextlib.suppress(OSError):
+            found += [(host.name, directory / "console.log") for directory in _possible_directories(name, host)]
+    return found

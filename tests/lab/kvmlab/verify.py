@@ -21,6 +21,9 @@ from .record import GuestRecord
 from .seed import DATA_OFFSET, HEADER_BYTES, HEADER_OFFSET, MAGIC, Seed, sha256_of
 from .virsh import agent_exec, guest_states, virsh, wait_for_agent
 
+LOADED_S = 180
+"""How much longer a guest with a load may take to answer, on a machine that is busy too."""
+
 
 @dataclass
 class DiskView:
@@ -112,8 +115,9 @@ def _look(view: GuestView, host: Host, defined: Defined) -> None:
     if remembered.uuid != defined.uuid:
         view.problems.append(f"its UUID is {defined.uuid}, was {remembered.uuid}")
     longest = max((seed.length for seed in remembered.disks.values() if not is_bulk(seed)), default=0)
+    patience_s = LOADED_S if remembered.load else 0
     off = view.state == "shut off"
-    facts = _from_files(host, defined) if off else _from_inside(host, view.name, longest // MIB)
+    facts = _from_files(host, defined) if off else _from_inside(host, view.name, longest // MIB + patience_s)
     view.vcpus = facts.vcpus
     view.memory_mib = facts.memory_mib
     view.mem_total_kib = facts.mem_total_kib
@@ -130,10 +134,10 @@ def _look(view: GuestView, host: Host, defined: Defined) -> None:
         _check_config_drive(view, host, defined, remembered.config_drive_sha256)
 
 
-def _from_inside(host: Host, name: str, longest_mib: int) -> Facts:
+def _from_inside(host: Host, name: str, patience_s: int) -> Facts:
     """Ask the guest itself, through its agent."""
     wait_for_agent(host, name, 15)
-    listing = agent_exec(host, name, ["/bin/kvmlab-facts", "disks"], timeout_s=60 + longest_mib)
+    listing = agent_exec(host, name, ["/bin/kvmlab-facts", "disks"], timeout_s=60 + patience_s)
     lines = [dict(word.split("=", 1) for word in line.split()) for line in listing.splitlines()]
     disks = {line["disk"]: line for line in lines[1:]}
     return Facts(
@@ -214,7 +218,7 @@ def _check_load(view: GuestView, host: Host, defined: Defined, load: Load, seed:
         runs = _ring_from_file(host, defined, seed, load)
     else:
         words = ["/bin/kvmlab-facts", "ring", str(ring_offset(seed) // SLOT_BYTES), str(load.slots)]
-        runs = parse_runs(agent_exec(host, view.name, words, timeout_s=60 + 10 * load.disk))
+        runs = parse_runs(agent_exec(host, view.name, words, timeout_s=LOADED_S + 10 * load.disk))
     view.load_newest, problems = judge(runs, load.slots, salt_of(seed), outage.acknowledged)
     view.problems += [*problems, *outage.rewritten]
 
