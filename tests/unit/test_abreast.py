@@ -20,6 +20,7 @@ import pytest
 from ansible_collections.kvmops.mobility.tests.unit.repository import ROOT
 
 SCRIPT = ROOT / "tools/abreast.py"
+CHECKS = ("lint", "unit", "sanity", "e2e", "molecule", "faults-subset", "faults-proofs", "build")
 SAY = "import sys; print(sys.argv[1]); sys.exit(int(sys.argv[2]))"
 FAKE_PYTEST = '#!/bin/sh\necho "pytest in lab ${KVMLAB_INSTANCE-0}: $*"\ncase "$*" in *"$RED"*) exit 5 ;; esac\n'
 """Fails as pytest does when it has found no test, where the part's words have $RED in them."""
@@ -167,3 +168,13 @@ def test_e2e_with_arguments_is_one_pytest(workshop: Path) -> None:
 def test_e2e_on_a_lab_that_was_asked_for_uses_no_other(workshop: Path) -> None:
     done = e2e(workshop, instance="7")
     assert set(re.findall(r"lab (\d+)", done.stdout)) == {"7"}
+
+
+def test_make_test_has_every_stage_once_and_says_which_run_at_once() -> None:
+    """As its line in the Makefile says, in that order."""
+    lines = (ROOT / "Makefile").read_text(encoding="utf-8").splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("test:"))
+    stages = lines[at + 1].partition("@tools/stages ")[2].split()
+    assert lines[at].partition("what CI runs: ")[2].startswith(", ".join(one.replace("+", " ") for one in stages))
+    names = [name for stage in stages for name in stage.split("+")]
+    assert sorted(names) == sorted(CHECKS)
