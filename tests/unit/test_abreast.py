@@ -154,7 +154,7 @@ def test_the_parts_of_e2e_share_no_lab_and_leave_out_no_test(workshop: Path) -> 
     assert f"\nlab {second} down\n" in done.stdout
 
 
-@pytest.mark.parametrize("red", ["--ignore", "e2e/test_trust.py "])
+@pytest.mark.parametrize("red", ["--ignore", "e2e/test_table.py "])
 def test_e2e_is_red_when_either_part_finds_nothing(workshop: Path, red: str) -> None:
     assert e2e(workshop, red=red).returncode == 5
 
