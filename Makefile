@@ -15,8 +15,8 @@ venv: ## that, and .venv with the pinned tools that the checks run with
 demo: ## see a running guest resized onto another host, then confirmed
 	@tools/demo
 
-test: ## what CI runs: lint unit sanity e2e molecule faults-subset faults-proofs build, in this order
-	@tools/stages lint unit sanity e2e molecule faults-subset faults-proofs build
+test: ## what CI runs: lint unit sanity, e2e, molecule, faults-subset faults-proofs, build; at once what no comma parts
+	@tools/stages lint+unit+sanity e2e molecule faults-subset+faults-proofs build
 
 lint: ## ruff, mypy, shellcheck, yamllint, ansible-lint, antsibull-changelog
 	@tools/lint

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +19,9 @@ ROOT = Path(__file__).resolve().parents[2]
 LAB = ROOT / "tests/lab/lab"
 REMOTE = Path(__file__).resolve().parent / "remote"
 HOSTS = ("c1", "c2")
+INSTANCE = int(os.environ.get("KVMLAB_INSTANCE") or "0")
+"""Which of several labs on one machine these tests use; test_reach wants the bridge of lab 0 too."""
+ADDRESSES = {name: f"198.51.100.{10 * INSTANCE + 10 + int(name[1:])}" for name in HOSTS}
 IMAGES = "/var/lib/libvirt/images"
 RECORDS = "/var/lib/kvmops"
 PREFIX = "e2e-"

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.kvmops.mobility.tests.e2e.lab import ROOT
+from ansible_collections.kvmops.mobility.tests.e2e.lab import INSTANCE, ROOT
 
 ANSIBLE_PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
-INVENTORY = ROOT / "tests/lab/inventory.yml"
+INVENTORY = ROOT / "tests/lab" / ("instance.yml" if INSTANCE else "inventory.yml")
 ROOMY = {"cpu_ratio": 1000, "memory_ratio": 100, "disk_ratio": 1000}
 """Ratios under which two small hosts take all the guests of a test: capacity is what other tests are about."""
 PATIENT = {"timeout_s": 60, "retry_interval_s": 3}

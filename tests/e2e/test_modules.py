@@ -217,7 +217,7 @@ def images() -> Iterator[None]:
 
 
 def _copy(file: str, **other: Any) -> dict[str, Any]:
-    return {"src": [f"{WORK}/{file}"], "dest": COPY, "address": "198.51.100.12", **other}
+    return {"src": [f"{WORK}/{file}"], "dest": COPY, "address": lab.ADDRESSES["c2"], **other}
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ PINS = "/var/lib/kvmops-home/.ssh/known_hosts"
 OTHER = "/root/e2e-other"
 FORGE = (
     f"set -e; ssh-keygen -q -t ed25519 -N '' -f {OTHER}; cp -p {PINS} {PINS}.e2e; sed -i '/^c2,/d' {PINS}; "
-    f"sed 's/^/c2,198.51.100.12 /' {OTHER}.pub >> {PINS}; rm {OTHER} {OTHER}.pub"
+    f"sed 's/^/c2,{lab.ADDRESSES['c2']} /' {OTHER}.pub >> {PINS}; rm {OTHER} {OTHER}.pub"
 )
 """Takes c2's keys out of what c1 knows and puts in one that c2 does not have."""
 

@@ -32,7 +32,7 @@ NOSTART = "e2e-nostart"
 NAMES = (FINE, DEAF, HUNG, NOCOPY, NOSTART)
 FAILING = {
     DEAF: ("GUEST_DID_NOT_STOP", DEAF),
-    NOCOPY: ("COPY_FAILED", "198.51.100.12"),
+    NOCOPY: ("COPY_FAILED", lab.ADDRESSES["c2"]),
     NOSTART: ("LIBVIRT_FAILED", NOSTART),
 }
 """Each with its code and the subject of the message."""
