@@ -77,13 +77,34 @@ def errors_kept() -> Iterator[None]:
     The binding asks for the error after the call. A domain's handle that is collected in between frees itself with
     another call, which resets it: the exception then has neither code nor words.
     """
-    collecting = gc.isenabled()
-    gc.disable()
+    _Calls.begin()
     try:
         yield
     finally:
-        if collecting:
-            gc.enable()
+        _Calls.end()
+
+
+class _Calls:
+    """Those under way: two threads may call at once, and the last to come back collects."""
+
+    _lock = threading.Lock()
+    _under_way = 0
+    _collecting = False
+
+    @classmethod
+    def begin(cls) -> None:
+        with cls._lock:
+            if cls._under_way == 0:
+                cls._collecting = gc.isenabled()
+                gc.disable()
+            cls._under_way += 1
+
+    @classmethod
+    def end(cls) -> None:
+        with cls._lock:
+            cls._under_way -= 1
+            if cls._under_way == 0 and cls._collecting:
+                gc.enable()
 
 
 def translated(subject: str, attempted: str, call: Callable[[], _T]) -> _T:

@@ -149,9 +149,10 @@ class Domain:
         )
         return lambda: connection.domainEventDeregisterAny(number)
 
-    def shutdown(self) -> None:
-        """Ask the guest to shut down, by its agent when one is connected, else by ACPI."""
-        self._do("ask it to shut down", lambda: self._handle.shutdownFlags(0))
+    def shutdown(self, *, acpi: bool = False) -> None:
+        """Ask the guest to shut down, by its agent when one is connected, else (or with *acpi* at once) by ACPI."""
+        flags = libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN if acpi else 0
+        self._do("ask it to shut down", lambda: self._handle.shutdownFlags(flags))
 
     def destroy(self) -> None:
         """Pull the plug."""

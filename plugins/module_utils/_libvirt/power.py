@@ -9,6 +9,7 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import enum
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -51,6 +52,7 @@ class Stopper:
         self._domain = domain
         self._monotonic = monotonic
         self._sleep = sleep
+        self._asking: threading.Thread | None = None
 
     def stop(self, policy: StopPolicy) -> Stopped:
         """Ask until the guest is shut off: at 0, retry_interval_s, 2 * retry_interval_s … before timeout_s.
@@ -65,7 +67,7 @@ class Stopper:
             if elapsed >= policy.timeout_s:
                 return self._out_of_time(policy, requests, began)
             if elapsed >= requests * policy.retry_interval_s:
-                self._unless_off(self._domain.shutdown)
+                self._ask()
                 requests += 1
             self._sleep(min(_POLL_S, policy.timeout_s - elapsed))
         return Stopped(forced=False, requests=requests, seconds=self._monotonic() - began)
@@ -76,6 +78,29 @@ class Stopper:
         if not self._domain.is_off():
             self._unless_off(self._domain.destroy)
         return Stopped(forced=True, requests=0, seconds=self._monotonic() - began)
+
+    def _ask(self) -> None:
+        """One request, of which no more is awaited than that it is refused at once.
+
+        Asked through an agent that takes the command while the guest stays on, libvirt answers after a minute of its
+        own, and no bound of ours would hold; until then the guest is asked by its power button.
+        """
+        refused: list[MobilityError] = []
+        pending = self._asking is not None and self._asking.is_alive()
+
+        def ask() -> None:
+            try:
+                self._domain.shutdown(acpi=pending)
+            except MobilityError as error:
+                refused.append(error)
+
+        asking = threading.Thread(target=ask, name="shutdown", daemon=True)
+        asking.start()
+        asking.join(_POLL_S)
+        if not pending:
+            self._asking = asking
+        if refused and self._domain.state() != OFF:
+            raise refused[0]
 
     def _unless_off(self, request: Callable[[], None]) -> None:
         """A guest that goes off between the look and the request makes the request fail: that is success."""

@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -32,6 +34,7 @@ class Guest:
         self.asked: list[float] = []
         self.destroyed: list[float] = []
         self.before_asking: Callable[[], None] = lambda: None
+        self.by_button: list[float] = []
 
     def name(self) -> str:
         return "web1"
@@ -52,7 +55,10 @@ class Guest:
         if self.state()[0] == OFF:
             raise libvirt_error(libvirt.VIR_ERR_OPERATION_INVALID, "domain is not running")
 
-    def shutdownFlags(self, _flags: int) -> None:  # noqa: N802 - libvirt's name
+    def shutdownFlags(self, flags: int) -> None:  # noqa: N802 - libvirt's name
+        if flags == libvirt.VIR_DOMAIN_SHUTDOWN_ACPI_POWER_BTN:
+            self.by_button.append(self.elapsed())
+            return
         self.before_asking()
         self._must_run()
         self.asked.append(self.elapsed())
@@ -82,6 +88,25 @@ def test_it_is_asked_again_and_again_until_it_is_off(policy: StopPolicy, off_at:
     assert guest.asked == pytest.approx(asked, abs=0.11)
     assert (found.forced, found.requests, guest.destroyed) == (False, len(asked), [])
     assert found.seconds == pytest.approx(off_at, abs=0.11)
+
+
+def test_an_agent_that_does_not_answer_holds_nobody_up() -> None:
+    """libvirt waits a minute for it, whatever our bound is."""
+    guest = Guest(Clock())
+    answer = threading.Event()
+
+    def wait() -> None:
+        answer.wait(30)
+
+    guest.before_asking = wait
+    began = time.monotonic()
+    try:
+        with pytest.raises(TimedOut, match="GUEST_DID_NOT_STOP"):
+            stopper(guest).stop(StopPolicy(25, 10, OnTimeout.ABORT))
+    finally:
+        answer.set()
+    assert time.monotonic() - began < 10
+    assert guest.by_button == [10, 20]
 
 
 def test_shutting_down_is_not_off() -> None:
