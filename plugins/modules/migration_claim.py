@@ -45,6 +45,12 @@ options:
     description: Who writes the copy on the destination.
     type: str
     default: kvmops
+  slots:
+    description: >-
+      How many guests may leave (O(role=source)) or arrive at (O(role=destination)) this hypervisor at a time, V(0) for
+      any number. A claim beyond that fails with C(SLOTS_FULL) and changes nothing, so that it can be tried again.
+    type: int
+    default: 0
 seealso:
   - module: kvmops.mobility.migration_release
 """
@@ -93,6 +99,7 @@ def main() -> None:
         "owner": {"type": "str", "default": "unknown"},
         "command": {"type": "str", "default": "unknown"},
         "migration_user": {"type": "str", "default": "kvmops"},
+        "slots": {"type": "int", "default": 0},
     }
     needed = ("phase", Phase.MOVE.value, ("role", "record"))
     run(Spec(options=options, step=Step.CLAIM, required_if=(needed,)), plan)

@@ -146,6 +146,7 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("SELECT_EMPTY", "The expression chooses no guest.", "The message says what it can ask for."),
     ("SELECT_INVALID", "The expression cannot be used.", "Give a JMESPath filter over the list of guests."),
     ("SELECT_NOT_ALLOWED", "The operation is decided guest by guest.", "Name the guests with vm."),
+    ("SLOTS_FULL", "As many guests as may are on their way there.", "Wait, or raise cold_resize_slots."),
     ("SSH_AUTH_REFUSED", "A host did not let the user in.", "Repair the trust; see the log of sshd there."),
     ("SSHD_LIMITS", "sshd would drop logins of the planned moves.", "Raise MaxStartups or MaxSessions there."),
     ("SSHD_CONFIG_REFUSED", "sshd refuses or does not read our settings.", "Mend its configuration there."),

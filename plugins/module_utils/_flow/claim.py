@@ -37,6 +37,7 @@ def plan(context: Context) -> Plan:
         return Plan(effects=_lock(context, context.record().migration))
     migration = Migration.from_result(context.params["record"])
     _hold_host_lock(context)
+    _check_slots(context, migration)
     if context.params["role"] == "source":
         return _plan_source(context, migration)
     return _plan_destination(context, migration)
@@ -49,6 +50,24 @@ def _hold_host_lock(context: Context) -> None:
     context.store.make(context.store.root)
     descriptor = os.open(context.store.root / "claims.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def _check_slots(context: Context, migration: Migration) -> None:
+    """Moves that leave and moves that arrive are counted by themselves: one that waits for a place to arrive at never
+    keeps another from arriving where it leaves. Raises Refused(SLOTS_FULL), naming who is at work here."""
+    slots, role = context.params.get("slots") or 0, context.params["role"]
+    holders = [one for one in lock.all_held(context.store) if one.migration != migration.id]
+    records = [record.read(context.store, one.migration) for one in holders]
+    busy = [one.migration for one in records if one is not None and one.role == role]
+    if slots and len(busy) >= slots:
+        names = ", ".join(f"{one.name} ({one.id})" for one in busy)
+        way = "leave" if role == "source" else "arrive at"
+        raise Refused(
+            "SLOTS_FULL",
+            migration.name,
+            f"{len(busy)} guests {way} this hypervisor at this moment, and {slots} may: {names}.",
+            "Wait until one of them is done. Of a run that died, kvmops.mobility.recover gives the slot back.",
+        )
 
 
 def _lock(context: Context, migration: Migration) -> tuple[Effect, ...]:

@@ -18,7 +18,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration import 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration, Size
 from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed, close_claim_locks, names
-from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
+from ansible_collections.kvmops.mobility.tests.unit.builders import OTHER_UUID, UUID
 
 USER = pwd.getpwuid(os.getuid()).pw_name
 
@@ -169,6 +169,23 @@ def test_capacity_is_counted_again_when_it_is_claimed(bed: Bed, code: str, new: 
 
 def test_what_really_is_free_is_counted_again(bed: Bed) -> None:
     assert "really free" in str(refused(bed, "destination", "DEST_DISK_FULL", bytes_to_copy=2**60))
+
+
+@pytest.mark.parametrize(
+    ("mine", "slots", "free"), [("destination", 1, False), ("destination", 2, True), ("source", 1, True)]
+)
+def test_moves_at_a_time(bed: Bed, mine: str, slots: int, free: bool) -> None:
+    """Those that leave do not count against those that arrive."""
+    other = bed.migration(id="other", uuid=OTHER_UUID, name="db1")
+    record.write(bed.store, record.Record(mine, other, "root@control", "resize db1", bed.clock()))
+    lock.take(bed.store, lock.Lock(OTHER_UUID, "other", "root@control", "resize db1", bed.clock()))
+    asked = {**params(bed, "destination"), "slots": slots}
+    if free:
+        assert names(claim.plan(bed.context(**asked))) == ["record", "lock", "stage"]
+    else:
+        with pytest.raises(Refused, match=r"db1 \(other\)") as refusal:
+            claim.plan(bed.context(**asked))
+        assert refusal.value.code == "SLOTS_FULL"
 
 
 # --- both --------------------------------------------------------------------------------------------------------
