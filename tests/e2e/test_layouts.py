@@ -40,7 +40,8 @@ def flatten_layout(name: str, disks: Mapping[str, str]) -> None:
     """Put the disks of a guest, by their name in its directory, where *disks* says."""
     moves = " && ".join(f"mv {IMAGES}/{name}/{file} {path}" for file, path in disks.items())
     lab.shell("c1", f"{moves} && rm -r {IMAGES}/{name}")
-    redefine(name, *((f"{IMAGES}/{name}/{file}'", f"{path}'") for file, path in disks.items()))
+    longest_first = sorted(disks.items(), reverse=True)  # disk1 before disk
+    redefine(name, *((f"{IMAGES}/{name}/{file}", path) for file, path in longest_first))
 
 
 def put_on_base(name: str, base: str) -> None:
