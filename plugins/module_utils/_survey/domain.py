@@ -158,9 +158,15 @@ def _backing(top: image.Image) -> tuple[LinkFacts, ...]:
     return tuple(links)
 
 
+def _plain(path: str) -> str:
+    """*path* without detours, where that is the same file: behind a symbolic link '..' may lead elsewhere."""
+    plain = os.path.normpath(path)
+    return plain if os.path.realpath(plain) == os.path.realpath(path) else path
+
+
 def _link(above: image.Image) -> tuple[LinkFacts, image.Image | None]:
     """The backing file of *above*, and its image when it can be opened."""
-    path, backing_format = above.backing_path, above.backing_format
+    path, backing_format = _plain(above.backing_path), above.backing_format
     if not backing_format:
         return LinkFacts(path, "", 0, "no format is recorded for it"), None
     if not os.path.isabs(path) or not os.path.isfile(path):

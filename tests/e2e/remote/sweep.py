@@ -70,6 +70,8 @@ def _mounts(prefix: str) -> list[str]:
 
 def _files(prefix: str) -> list[str]:
     found = [path for place in (IMAGES, BOOT, PROGRAMS) for path in place.glob(f"{prefix}*")]
+    # What a migration made for single files beside those of others.
+    found += sorted({path.parent for path in IMAGES.glob(f".*/{prefix}*")})
     for path in found:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)

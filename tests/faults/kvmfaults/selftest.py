@@ -41,8 +41,8 @@ SABOTAGES = (
     Sabotage(
         "the source's fence",
         f"{_LIBRARY}/_flow/hand_over.py",
-        "        directory.rename(migration.directory, parked)\n",
-        "        __import__('shutil').copytree(migration.directory, parked)\n",
+        "        directory.rename(parking.place, aside)\n",
+        "        __import__('shutil').copytree(parking.place, aside)\n",
         "resize/release:end@source/controller-kill",
         "twice",
     ),

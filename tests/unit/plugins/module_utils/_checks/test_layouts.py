@@ -71,7 +71,7 @@ def test_a_definition_that_names_what_is_below() -> None:
 
 
 POOL = "/var/lib/libvirt/images"
-FLAT = {"directory": POOL, "disks": (disk(path=f"{POOL}/web1.qcow2"),), "directory_users": ("db1",)}
+FLAT: dict[str, Any] = {"directory": POOL, "disks": (disk(path=f"{POOL}/web1.qcow2"),), "directory_users": ("db1",)}
 
 
 @pytest.mark.parametrize(

@@ -256,8 +256,8 @@ def test_an_image_that_names_another_file_is_not_started_from(bed: Bed) -> None:
 @pytest.mark.parametrize("done", range(12))
 def test_a_take_over_killed_anywhere_is_taken_back(bed: Bed, done: int) -> None:
     staged = Staged(bed)
-    for index, one in enumerate(staged.migration.staged_in):
-        bed.note(Step.CLAIM, f"stage{index}", {"kind": "remove", "path": one})
+    for index, path in enumerate(staged.migration.staged_in):
+        bed.note(Step.CLAIM, f"stage{index}", {"kind": "remove", "path": path})
     effects = take_over.plan(bed.context(**staged.params)).effects
     for one in effects[:done]:
         bed.note(Step.TAKE_OVER, one.name, one.undo)

@@ -33,7 +33,7 @@ def look(path: Path, image_format: str = "qcow2") -> DiskFacts:
 def test_the_whole_chain_with_what_each_link_is(tmp_path: Path) -> None:
     root = tmp_path / "root.raw"
     root.write_bytes(b"x" * 2**20)
-    base = create(tmp_path / "base", *QCOW2, "-b", "root.raw", "-F", "raw")
+    base = create(tmp_path / "base", *QCOW2, "-b", f"../{tmp_path.name}/root.raw", "-F", "raw")
     top = create(tmp_path / "disk", *QCOW2, "-o", "cluster_size=128k", "-b", str(base), "-F", "qcow2")
     found = look(top)
     assert [(one.path, one.format, one.error) for one in found.backing] == [
