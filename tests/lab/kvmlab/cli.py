@@ -12,11 +12,14 @@ import sys
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from datetime import datetime, timezone
 
-from . import guest, lab, trouble
+from . import guest, lab, trouble, watch
 from .config import GIB, HOSTS, MOST_HOSTS, LabError, host_spec
 from .domain import GuestSpec
 from .host import Host
+from .load import parse_load
+from .outage import Outage
 from .run import say
 from .trust import ssh_argv
 from .verify import GuestView, verify
@@ -122,6 +125,8 @@ def _create(arguments: argparse.Namespace) -> int:
         config_drive=arguments.config_drive,
         ignore_acpi=arguments.ignore_acpi,
         hang=arguments.hang,
+        ticks=arguments.ticks or arguments.load is not None,
+        load=parse_load(arguments.load) if arguments.load is not None else None,
     )
     guest.create(spec, Host(host_spec(arguments.host)), lab.all_hosts(), start=not arguments.off)
     print(f"{spec.name}  {'shut off' if arguments.off else 'running'}  {arguments.host}  {spec.uuid}")
@@ -136,6 +141,40 @@ def _destroy(arguments: argparse.Namespace) -> int:
 
 def _console(arguments: argparse.Namespace) -> int:
     print(guest.console(arguments.name, lab.all_hosts()), end="")
+    return 0
+
+
+def _outage(arguments: argparse.Namespace) -> int:
+    outage = watch.seen(arguments.name, arguments.since)
+    if arguments.json:
+        print(json.dumps({**asdict(outage), "ok": not outage.problems}, indent=2))
+    else:
+        _print_outage(outage)
+    for problem in outage.problems:
+        say(f"guest {arguments.name}: {problem}")
+    return 1 if outage.problems else 0
+
+
+def _print_outage(outage: Outage) -> None:
+    if outage.longest_gap_s is not None:
+        until = "now" if outage.ended is None else f"{_moment(outage.ended)} on {outage.ended_on}"
+        print(f"longest gap {outage.longest_gap_s:.2f} s, {_moment(outage.began)} on {outage.began_on} to {until}")
+    if outage.longest_fsync_s is not None:
+        print(f"longest fsync {outage.longest_fsync_s:.2f} s, {_moment(outage.longest_fsync_at)}")
+    if outage.acknowledged is not None:
+        print(f"last acknowledged record {outage.acknowledged}, {outage.refused} refused")
+    for line in outage.rewritten:
+        print(line)
+    print(f"{outage.ticks} ticks of {outage.boots} boots, not looked for up to {outage.watcher_late_s:.2f} s")
+
+
+def _moment(unix_s: float | None) -> str:
+    return datetime.fromtimestamp(unix_s or 0, timezone.utc).strftime("%H:%M:%S.%f")[:-4] + "Z"
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    hosts = lab.all_hosts()
+    watch.watch(arguments.name, lambda: guest.consoles(arguments.name, hosts))
     return 0
 
 
@@ -220,6 +259,18 @@ def _add_guest_verbs(parser: argparse.ArgumentParser) -> None:
     console.add_argument("name", metavar="NAME")
     console.set_defaults(verb=_console)
 
+    outage = verbs.add_parser("outage", help="the longest time a guest with --ticks or --load stood still")
+    outage.add_argument("name", metavar="NAME")
+    outage.add_argument(
+        "--since", type=float, default=0, metavar="T", help="leave out what ended before (Unix seconds)"
+    )
+    outage.add_argument("--json", action="store_true", help="the same as data")
+    outage.set_defaults(verb=_outage)
+
+    watching = verbs.add_parser("watch", help="what `guest create` starts for --ticks: note when they come")
+    watching.add_argument("name", metavar="NAME")
+    watching.set_defaults(verb=_watch)
+
     check = verbs.add_parser("verify", help="where it is, how big, and whether its data is what was seeded")
     check.add_argument("name", metavar="NAME")
     check.add_argument("--json", action="store_true", help="the same as data")
@@ -242,4 +293,6 @@ def _add_create(parser: argparse.ArgumentParser) -> None:
     add("--uuid", metavar="UUID", help="default: a random one")
     add("--ignore-acpi", action="store_true", help="a guest that ignores every polite shutdown")
     add("--hang", action="store_true", help="a guest that runs but never answers")
+    add("--ticks", action="store_true", help="ten lines a second on its console, timed outside: see `guest outage`")
+    add("--load", metavar="WORK", help="memory=MIB,disk=MIB,cpu=N: what it keeps writing and doing; with --ticks")
     parser.set_defaults(verb=_create)

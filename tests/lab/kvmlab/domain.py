@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from .config import GUEST_BRIDGE, IMAGES_DIR, INITRD, KERNEL
+from .load import Load
 
 # Only TCG: hardware virtualisation is not usable on the machines this runs on.
 TEMPLATE = """\
@@ -97,6 +98,8 @@ class GuestSpec:
     config_drive: bool = False
     ignore_acpi: bool = False
     hang: bool = False
+    ticks: bool = False
+    load: Load | None = None
 
     @property
     def directory(self) -> str:
@@ -115,6 +118,10 @@ def definition(spec: GuestSpec) -> str:
         words.append("kvmlab.noacpi")
     if spec.hang:
         words.append("kvmlab.hang")
+    if spec.ticks:
+        words.append("kvmlab.ticks")
+    if spec.load:
+        words.append(f"kvmlab.load={spec.load}")
     return TEMPLATE.format(
         name=escape(spec.name),
         uuid=spec.uuid,

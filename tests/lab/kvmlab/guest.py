@@ -11,10 +11,11 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from . import record
+from . import record, watch
 from .config import GIB, IMAGES_DIR, MIB, LabError
 from .domain import GuestSpec, definition, target_of
 from .host import Host
+from .load import Load, memory_needed_mib, write_ring
 from .record import GuestRecord
 from .run import run, wait_for
 from .seed import DATA_OFFSET, Seed, sha256_of, write_seeded
@@ -35,6 +36,8 @@ def create(spec: GuestSpec, host: Host, hosts: list[Host], *, start: bool) -> No
         virsh(host, "define", "/dev/stdin", stdin=definition(spec))
         # A guest that a power loss takes away again would be nobody's loss but the lab's.
         host.storage.sync()
+        if spec.ticks:
+            watch.start(spec.name)
         if start:
             _start(spec, host)
     except BaseException:
@@ -52,6 +55,15 @@ def _check(spec: GuestSpec) -> None:
         raise LabError(f"{spec.data_mib} MiB of data do not fit on a disk of {smallest} GiB")
     if not 1 <= spec.disks <= 8:
         raise LabError("a guest has between 1 and 8 disks")
+    if spec.load:
+        _check_load(spec, spec.load)
+
+
+def _check_load(spec: GuestSpec, load: Load) -> None:
+    if DATA_OFFSET + (spec.data_mib + load.disk) * MIB > spec.root_gib * GIB:
+        raise LabError(f"a load in {load.disk} MiB of the disk does not fit behind {spec.data_mib} MiB of data")
+    if memory_needed_mib(load) > spec.memory_mib:
+        raise LabError(f"a load in {load.memory} MiB of memory needs a guest of {memory_needed_mib(load)} MiB")
 
 
 def _refuse_known(name: str, hosts: list[Host]) -> None:
@@ -65,16 +77,21 @@ def _refuse_known(name: str, hosts: list[Host]) -> None:
 
 def _directories(name: str, host: Host) -> list[Path]:
     """Everything under a host's images that was or will be this guest's."""
+    return [path for path in _possible_directories(name, host) if path.exists()]
+
+
+def _possible_directories(name: str, host: Host) -> list[Path]:
+    """Where that can be, and where it is being made ready."""
     images = host.storage.images
     exact = [images / name, images / f"{name}_resize", images / f"{name}_reverted"]
     staged = [path for path in images.glob("*.staging") if path.name.startswith(f"{name}.")]
     # A guest web has nothing to do with the staging directory of a guest web.2.
     staged = [path for path in staged if path.name.removeprefix(f"{name}.").count(".") == 1]
-    return [path for path in exact if path.exists()] + staged
+    return exact + staged
 
 
 def _make_files(spec: GuestSpec, host: Host) -> None:
-    made = GuestRecord(spec.uuid)
+    made = GuestRecord(spec.uuid, load=spec.load)
     record.save(spec.name, made)
     directory = host.storage.images / spec.name
     directory.mkdir(mode=0o711)
@@ -91,6 +108,8 @@ def _make_disk(spec: GuestSpec, host: Host, file: str, size: int) -> Seed:
     directory = host.storage.images / spec.name
     raw = directory / f"{file}.raw"
     seed = write_seeded(raw, size, f"{spec.name}/{file}", spec.data_mib)
+    if spec.load and file == spec.disk_names()[0]:
+        write_ring(raw, seed, spec.load)
     if spec.image_format == "raw":
         raw.rename(directory / file)
         return seed
@@ -137,6 +156,7 @@ def destroy(name: str, hosts: list[Host]) -> bool:
             found = True
             shutil.rmtree(directory)
     found = found or record.load(name) is not None
+    watch.stop(name)
     record.forget(name)
     return found
 
@@ -150,3 +170,8 @@ def console(name: str, hosts: list[Host]) -> str:
             if log.exists():
                 said.append((log.stat().st_mtime, log.read_text(errors="replace")))
     return "".join(text for _time, text in sorted(said))
+
+
+def consoles(name: str, hosts: list[Host]) -> list[tuple[str, Path]]:
+    """Host and path of every console the guest can have now, whether it is there or not."""
+    return [(host.name, directory / "console.log") for host in hosts for directory in _possible_directories(name, host)]
