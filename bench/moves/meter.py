@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What a move costs, read from outside: bytes on the hosts' links, CPU seconds and memory of their processes.
 
-The CPU of a host is that of a control group which all its processes are put into, and their children with them; the guest's
-emulator is among them. The memory is what the processes have of their own, without the emulators and without files.
+The CPU of a host is that of a control group which all its processes are put into, and their children with them; the
+emulators are among them. The memory is what the processes have of their own, without the emulators and without files.
 """
 
 from __future__ import annotations

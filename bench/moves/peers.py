@@ -5,8 +5,8 @@
 
 Each says when what happened: C(MARK NAME SECONDS) since 1970; the lab's hosts have one clock. The commands and their
 order are Nova's. Left out, in Nova's favour: that it looks once a second whether the guest is off and twice a second
-whether it runs, the calls between its services, the network's ports, libguestfs, and the making of the definition, which
-is at the destination before the guest stops. Sessions of ssh are not shared, as Nova does not share them.
+whether it runs, calls between its services, the network's ports, libguestfs, and the making of the definition, which is
+at the destination before the guest stops. Sessions of ssh are not shared, as Nova does not share them.
 """
 
 from __future__ import annotations
@@ -100,8 +100,8 @@ def _park(job: Job) -> list[str]:
 
 
 def kilo(job: Job) -> list[str]:
-    """Nova Kilo, as the founding log shows it: flattens what has a backing file, then rsync with zlib, tried dry first."""
-    lines = [*_prepare(job), f"qemu-img info {job.directory}/{job.disks[0].file} > /dev/null"]
+    """Nova Kilo, as the founding log shows it: a backing file is flattened; rsync with zlib, tried dry first."""
+    lines = [*_prepare(job), f"qemu-img info --force-share {job.directory}/{job.disks[0].file} > /dev/null"]
     lines += [_there(job, f"mkdir -p {job.directory}"), *_stop(job), f"mv {job.directory} {job.parked}"]
     for disk in job.disks:
         lines += _kilo_copy(job, disk)
@@ -160,7 +160,7 @@ def today_rsync(job: Job) -> list[str]:
 
 
 def offline(job: Job) -> list[str]:
-    """By hand: the disks by rsync, the definition by virsh migrate --offline; at the end the source's disks go aside."""
+    """By hand: disks by rsync, the definition by virsh migrate --offline; at the end the source's disks go aside."""
     uri = f"qemu+ssh://root@{job.address}/system"
     return [
         *_prepare(job),

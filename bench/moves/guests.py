@@ -1,0 +1,224 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab as the measurements use it: a guest for a cell, the link between the hosts, and nothing left afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from kvmlab import lab, trouble, watch
+from kvmlab.config import IMAGES_DIR
+from kvmlab.host import Host
+from kvmlab.outage import Outage
+from kvmlab.virsh import virsh, wait_for_agent
+
+from ansible_collections.kvmops.mobility.bench.moves.cells import Cell
+from ansible_collections.kvmops.mobility.bench.moves.peers import Disk, Job
+from ansible_collections.kvmops.mobility.tests.e2e import lab as tests_lab
+from ansible_collections.kvmops.mobility.tests.e2e.play import Run, play
+
+PREFIX = "bench-"
+"""What every guest of the measurements is called by, so that the next call finds what an aborted one left."""
+BASES = f"{IMAGES_DIR}/_base"
+INVENTORY = tests_lab.ROOT / "tests/lab/instance.yml"
+_BOOT_S = 120
+_PLAY_S = 4 * 3600
+_CHUNK_MIB = 4
+
+
+class BenchError(Exception):
+    """A run that did not do what it was to do: one line that says why."""
+
+
+def hosts() -> tuple[Host, Host]:
+    """Source and destination, brought up when they are not."""
+    if tests_lab.run("status", check=False).returncode != 0:
+        tests_lab.run("up", timeout_s=900)
+    source, destination = lab.all_hosts()[:2]
+    return source, destination
+
+
+@contextlib.contextmanager
+def clean(every: tuple[Host, ...]) -> Iterator[None]:
+    """Without guests of these measurements and without limits on the links, before and afterwards."""
+    sweep(every)
+    try:
+        yield
+    finally:
+        sweep(every)
+
+
+def sweep(every: tuple[Host, ...]) -> None:
+    """Remove all guests of the measurements, their records and their backing files; take the limits off the links."""
+    left = {name for name in tests_lab.guests() if name.startswith(PREFIX)}
+    for host in every:
+        trouble.put_right(host)
+        # A run that was killed may have left a directory and no definition.
+        left |= {re.split(r"[._]", path.name)[0] for path in host.storage.images.glob(f"{PREFIX}*")}
+    remove(sorted(left), every)
+
+
+def remove(names: list[str], every: tuple[Host, ...]) -> None:
+    """Remove these guests wherever they are, with all that was kept of their moves."""
+    tests_lab.destroy(*names)
+    for host in every:
+        for name in names:
+            host.exec(["rm", "-f", f"{BASES}/{name}", f"/var/tmp/{name}.xml"])
+
+
+def shape(every: tuple[Host, ...], mbit: int) -> None:
+    """Limit the links of the hosts, each way; 0 for no limit."""
+    for host in every:
+        trouble.shape(host, mbit)
+
+
+class Guest:
+    """The guest of a cell: at first on the source, running, with ticks."""
+
+    def __init__(self, name: str, cell: Cell, source: Host, destination: Host) -> None:
+        self.name = name
+        self.cell = cell
+        self.source = source
+        self.destination = destination
+
+    @property
+    def job(self) -> Job:
+        """What the peers are told of it."""
+        disk = Disk("disk", "qcow2", self.cell.backing)
+        return Job(self.name, f"{IMAGES_DIR}/{self.name}", self.destination.address, (disk,))
+
+    def create(self) -> None:
+        """Make it and wait until it ticks. Raises AssertionError with what the lab said."""
+        words = ["guest", "create", self.name, "--host", self.source.name, "--ticks", *_options(self.cell)]
+        tests_lab.run(*words, *(["--off"] if self.cell.backing else []), timeout_s=600 + self.cell.allocated_mib)
+        if self.cell.backing:
+            self._split()
+            virsh(self.source, "start", self.name)
+            wait_for_agent(self.source, self.name, _BOOT_S)
+
+    def _split(self) -> None:
+        """Make its disk an overlay: what it has becomes the backing file, which both hosts have, as Nova's cache."""
+        base, disk = f"{BASES}/{self.name}", f"{self.job.directory}/disk"
+        for host in (self.source, self.destination):
+            host.exec(["mkdir", "-p", BASES])
+        self.source.exec(["mv", disk, base])
+        copied = ["cp", "--sparse=always", _outside(self.source, base), _outside(self.destination, base)]
+        subprocess.run(copied, check=True, timeout=1800)
+        self.source.exec(["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "qcow2", disk])
+        chunk = f"/var/tmp/{self.name}.chunk"
+        self.source.exec(["dd", "if=/dev/urandom", f"of={chunk}", "bs=1M", f"count={_CHUNK_MIB}", "status=none"])
+        first = (self.cell.root_gib * 1024) // 2
+        writes = []
+        for at in range(first, first + self.cell.allocated_mib // 4, 2 * _CHUNK_MIB):
+            writes += ["-c", f"write -q -s {chunk} {at}M {_CHUNK_MIB}M"]
+            writes += ["-c", f"write -q -P {1 + at % 255} {at + _CHUNK_MIB}M {_CHUNK_MIB}M"]
+        self.source.exec(["qemu-io", "-f", "qcow2", *writes, disk], timeout_s=1800)
+        self.source.exec(["rm", chunk])
+
+    def allocated_bytes(self) -> int:
+        """What the image that is moved takes on the source's storage."""
+        return os.stat(_outside(self.source, f"{self.job.directory}/disk")).st_blocks * 512
+
+    def settle(self) -> None:
+        """Wait until it ticks on the source, everything is written, and nothing of its disk is cached."""
+        self._wait_for_ticks(self.source, time.time(), _BOOT_S)
+        for host in (self.source, self.destination):
+            host.storage.sync()
+        for path in (_outside(self.source, f"{self.job.directory}/disk"), self.source.storage.file):
+            _forget(path)
+        time.sleep(1)
+
+    def _wait_for_ticks(self, host: Host, since: float, timeout_s: float) -> Outage:
+        """Two ticks on *host*. Raises BenchError."""
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            seen = watch.seen(self.name, since)
+            if seen.ticks >= 2 and seen.ended is not None and seen.ended_on == host.name:
+                return seen
+            time.sleep(0.1)
+        raise BenchError(f"no tick of {self.name} on {host.name} for {timeout_s:g} s")
+
+    def outage_since(self, since: float) -> Outage:
+        """The longest gap once it ticks on the destination. Raises BenchError when it does not."""
+        return self._wait_for_ticks(self.destination, since, _BOOT_S)
+
+    def compare(self) -> str:
+        """How the content at the destination was verified. Raises BenchError when it is not what was on the source."""
+        if self.cell.writing:
+            done = tests_lab.run("guest", "verify", self.name, check=False, timeout_s=900 + self.cell.allocated_mib)
+            if done.returncode != 0:
+                raise BenchError(done.stderr.strip() or "guest verify failed")
+            return "guest verify"
+        parked, moved = f"{self.job.parked}/disk", f"{self.job.directory}/disk"
+        words = ["qemu-img", "compare", "-U", _image(self.source, parked), _image(self.destination, moved)]
+        compared = subprocess.run(words, capture_output=True, text=True, timeout=3600, check=False)
+        if compared.returncode != 0:
+            raise BenchError(f"qemu-img compare: {(compared.stdout + compared.stderr).strip()}")
+        return "qemu-img compare"
+
+    def watch_anew(self) -> None:
+        """Forget what was seen of it: it goes back to a disk without what it wrote since."""
+        watch.stop(self.name)
+        watch.start(self.name)
+
+
+def _options(cell: Cell) -> list[str]:
+    words = ["--root-gib", str(cell.root_gib), "--data-mib", str(cell.allocated_mib * (3 if cell.backing else 4) // 4)]
+    return [*words, *(["--load", cell.load] if cell.load else [])]
+
+
+def _outside(host: Host, path: str) -> Path:
+    """A file under the host's images as the machine sees it."""
+    return host.storage.images / Path(path).relative_to(IMAGES_DIR)
+
+
+def _image(host: Host, path: str) -> str:
+    """The same as a name for qemu-img on the machine, to which the path of a backing file means nothing."""
+    file = _outside(host, path)
+    node: dict[str, object] = {"driver": "qcow2", "file": {"driver": "file", "filename": str(file)}}
+    if _has_backing(file):
+        backing = _outside(host, f"{BASES}/{Path(path).parent.name.removesuffix('_resize')}")
+        node["backing"] = {"driver": "qcow2", "file": {"driver": "file", "filename": str(backing)}}
+    return f"json:{json.dumps(node)}"
+
+
+def _has_backing(file: Path) -> bool:
+    with file.open("rb") as image:
+        return int.from_bytes(image.read(16)[8:16], "big") != 0  # where the header says its name is
+
+
+def _forget(path: Path) -> None:
+    """Take a file out of the page cache."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(handle)
+
+
+def run_script(host: Host, lines: list[str]) -> str:
+    """What a script printed that root runs on a host over ssh. Raises BenchError with its last words."""
+    # Not bash -s: what a script starts, such as ssh, would read on in the script.
+    words = [str(tests_lab.LAB), "ssh", host.name, 'bash -c "$(cat)"']
+    script = "\n".join(lines) + "\n"
+    done = subprocess.run(words, input=script, capture_output=True, text=True, timeout=_PLAY_S, check=False)
+    if done.returncode != 0:
+        raise BenchError((done.stderr.strip() or f"the script ended with {done.returncode}").splitlines()[-1])
+    return done.stdout
+
+
+def run_play(playbook: str, variables: dict[str, object]) -> Run:
+    """One of our playbooks, as an operator runs it. Raises BenchError with what it said at its end."""
+    done = play(playbook, variables, inventory=[INVENTORY], timeout_s=_PLAY_S)
+    if done.code != 0:
+        raise BenchError("; ".join([*done.last_lines().values(), *done.failures()][:3]) or done.output[-500:])
+    return done
