@@ -194,6 +194,8 @@ def _print_view(view: GuestView) -> None:
     print(f"    {view.vcpus} vCPU, {view.memory_mib} MiB, root disk {view.root_bytes / GIB:g} GiB")
     for disk in view.disks:
         print(f"    {disk.target}  {disk.bytes} bytes  data {'ok' if disk.ok else 'DIFFERS'}  {disk.sha256}")
+    if view.load_newest is not None:
+        print(f"    load: newest record {view.load_newest}, acknowledged {view.load_acknowledged}")
     if view.config_drive_ok is not None:
         print(f"    config drive {'ok' if view.config_drive_ok else 'DIFFERS'}")
 

@@ -11,12 +11,13 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import record
+from . import record, watch
 from .config import IMAGES_DIR, MIB, LabError
 from .domain import Defined, DiskSource, parse
 from .host import Host
+from .load import SLOT_BYTES, Load, Run, judge, parse_runs, ring_offset, runs_of, salt_of
 from .record import GuestRecord
-from .seed import DATA_OFFSET, HEADER_BYTES, HEADER_OFFSET, MAGIC, sha256_of
+from .seed import DATA_OFFSET, HEADER_BYTES, HEADER_OFFSET, MAGIC, Seed, sha256_of
 from .virsh import agent_exec, guest_states, virsh, wait_for_agent
 
 
@@ -45,6 +46,8 @@ class GuestView:
     root_bytes: int = 0
     disks: list[DiskView] = field(default_factory=list)
     config_drive_ok: bool | None = None
+    load_newest: int | None = None  # record of the load on the disk
+    load_acknowledged: int | None = None  # seen outside before the disk was read
     defined_on: list[str] = field(default_factory=list)
     startable_on: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -128,6 +131,8 @@ def _look(view: GuestView, host: Host, defined: Defined) -> None:
         view.disks.append(DiskView(target, facts.sizes.get(target, 0), actual, seed.sha256, ok))
         if not ok:
             view.problems.append(f"{target}: seeded {seed.sha256}, found {actual or 'no seeded content'}")
+    if remembered.load is not None and remembered.load.disk and "vda" in remembered.disks:
+        _check_load(view, host, defined, remembered.load, remembered.disks["vda"])
     if remembered.config_drive_sha256 is not None:
         _check_config_drive(view, host, defined, remembered.config_drive_sha256)
 
@@ -200,6 +205,28 @@ def _extract(host: Host, disk: DiskSource, target: Path, skip: int, count: int, 
         timeout_s=60 + count,
     )
     return target
+
+
+def _check_load(view: GuestView, host: Host, defined: Defined, load: Load, seed: Seed) -> None:
+    outage = watch.seen(view.name)
+    view.load_acknowledged = outage.acknowledged
+    if view.state == "shut off":
+        runs = _ring_from_file(host, defined, seed, load)
+    else:
+        words = ["/bin/kvmlab-facts", "ring", str(ring_offset(seed) // SLOT_BYTES), str(load.slots)]
+        runs = parse_runs(agent_exec(host, view.name, words, timeout_s=60 + 10 * load.disk))
+    view.load_newest, problems = judge(runs, load.slots, salt_of(seed), outage.acknowledged)
+    view.problems += [*problems, *outage.rewritten]
+
+
+def _ring_from_file(host: Host, defined: Defined, seed: Seed, load: Load) -> list[Run]:
+    scratch = Path(tempfile.mkdtemp(prefix="kvmlab-", dir=host.root / "var/tmp"))
+    try:
+        (disk,) = (disk for disk in defined.disks if disk.target == "vda")
+        ring = _extract(host, disk, scratch / "ring", ring_offset(seed) // MIB, load.disk, MIB)
+        return runs_of(ring.read_bytes())
+    finally:
+        shutil.rmtree(scratch)
 
 
 def _check_config_drive(view: GuestView, host: Host, defined: Defined, expected: str) -> None:
