@@ -5,7 +5,7 @@
 
 Every method moves the same guest from the lab's first host to its second; then it goes back with the disk it had.
 Methods take turns, in each repeat in another order. Outages are timed from outside by the guest's ticks. Results of
-several calls add up in one file; --page makes tables for the documents and a page with plots from it, measuring nothing.
+several calls add up in one file; --page makes tables for the documents and a page with plots from it.
 
 Run as make bench BENCH=outage ARGS='--cells base --repeats 3'. All cells together take hours.
 """
@@ -53,13 +53,13 @@ def measure(guest: Guest, method: str, meter: Meter) -> dict[str, Any]:
         wall_s = time.monotonic() - began
         seen = guest.outage_since(since)
     outage_s = seen.longest_gap_s or 0.0
-    parts = [moved.guest_stop_s, moved.between_s, moved.guest_start_s]
+    parts = [one for one in (moved.guest_stop_s, moved.between_s, moved.guest_start_s) if one is not None]
     return {
         "outage_s": outage_s,
         "guest_stop_s": moved.guest_stop_s,
         "between_s": moved.between_s,
         "guest_start_s": moved.guest_start_s,
-        "boot_s": outage_s - sum(parts) if None not in parts else None,
+        "boot_s": outage_s - sum(parts) if len(parts) == 3 else None,
         "wall_s": wall_s,
         **spent(cost),
         "longest_fsync_s": seen.longest_fsync_s,

@@ -71,7 +71,7 @@ def remove(names: list[str], every: tuple[Host, ...]) -> None:
     tests_lab.destroy(*names)
     for host in every:
         for name in names:
-            host.exec(["rm", "-f", f"{BASES}/{name}", f"/var/tmp/{name}.xml"])
+            host.exec(["rm", "-f", f"{BASES}/{name}", f"{IMAGES_DIR}/{name}.xml"])
 
 
 def shape(every: tuple[Host, ...], mbit: int) -> None:
@@ -110,7 +110,7 @@ class Guest:
         for host in (self.source, self.destination):
             host.exec(["mkdir", "-p", BASES])
         self.source.exec(["mv", disk, base])
-        copied = ["cp", "--sparse=always", _outside(self.source, base), _outside(self.destination, base)]
+        copied = ["cp", "--sparse=always", *(str(_outside(host, base)) for host in (self.source, self.destination))]
         subprocess.run(copied, check=True, timeout=1800)
         self.source.exec(["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "qcow2", disk])
         chunk = f"/var/tmp/{self.name}.chunk"

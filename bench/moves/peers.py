@@ -48,7 +48,7 @@ class Job:
     @property
     def definition(self) -> str:
         """Where both hosts have the guest's definition meanwhile."""
-        return f"/var/tmp/{self.guest}.xml"
+        return f"{self.directory}.xml"
 
 
 def _there(job: Job, command: str) -> str:
