@@ -18,7 +18,8 @@ from kvmlab import lab, trouble, watch
 from kvmlab.config import IMAGES_DIR
 from kvmlab.host import Host
 from kvmlab.outage import Outage
-from kvmlab.virsh import virsh, wait_for_agent
+from kvmlab.run import wait_for
+from kvmlab.virsh import guest_states, virsh, wait_for_agent
 
 from ansible_collections.kvmops.mobility.bench.moves.cells import Cell
 from ansible_collections.kvmops.mobility.bench.moves.peers import Disk, Job
@@ -29,6 +30,9 @@ PREFIX = "bench-"
 """What every guest of the measurements is called by, so that the next call finds what an aborted one left."""
 BASES = f"{IMAGES_DIR}/_base"
 INVENTORY = tests_lab.ROOT / "tests/lab/instance.yml"
+COPY = ".copy"
+"""What stands behind the name of a guest's directory where only bytes are copied to."""
+_LEAVINGS = ((BASES, ""), (IMAGES_DIR, ".xml"), (IMAGES_DIR, COPY))
 _BOOT_S = 120
 _PLAY_S = 4 * 3600
 _CHUNK_MIB = 4
@@ -71,7 +75,7 @@ def remove(names: list[str], every: tuple[Host, ...]) -> None:
     tests_lab.destroy(*names)
     for host in every:
         for name in names:
-            host.exec(["rm", "-f", f"{BASES}/{name}", f"{IMAGES_DIR}/{name}.xml"])
+            host.exec(["rm", "-rf", *(f"{place}/{name}{end}" for place, end in _LEAVINGS)])
 
 
 def shape(every: tuple[Host, ...], mbit: int) -> None:
@@ -130,10 +134,7 @@ class Guest:
     def settle(self) -> None:
         """Wait until it ticks on the source, everything is written, and nothing of its disk is cached."""
         self._wait_for_ticks(self.source, time.time(), _BOOT_S)
-        for host in (self.source, self.destination):
-            host.storage.sync()
-        for path in (_outside(self.source, f"{self.job.directory}/disk"), self.source.storage.file):
-            _forget(path)
+        self.forget_cached()
         time.sleep(1)
 
     def _wait_for_ticks(self, host: Host, since: float, timeout_s: float) -> Outage:
@@ -150,6 +151,27 @@ class Guest:
         """The longest gap once it ticks on the destination. Raises BenchError when it does not."""
         return self._wait_for_ticks(self.destination, since, _BOOT_S)
 
+    def off(self) -> None:
+        """Shut it down on the source. Raises LabError when it does not go."""
+        virsh(self.source, "shutdown", self.name)
+        wait_for(f"{self.name} to be off", lambda: not self.runs(), timeout_s=_BOOT_S)
+
+    def on(self) -> None:
+        """Start it on the source."""
+        if not self.runs():
+            virsh(self.source, "start", self.name)
+
+    def runs(self) -> bool:
+        """Whether it is not off on the source."""
+        return guest_states(self.source).get(self.name) != "shut off"
+
+    def forget_cached(self) -> None:
+        """Write everything that waits on both hosts, and take the source's disk out of the page cache."""
+        for host in (self.source, self.destination):
+            host.storage.sync()
+        for path in (_outside(self.source, f"{self.job.directory}/disk"), self.source.storage.file):
+            _forget(path)
+
     def compare(self) -> str:
         """How the content at the destination was verified. Raises BenchError when it is not what was on the source."""
         if self.cell.writing:
@@ -157,12 +179,15 @@ class Guest:
             if done.returncode != 0:
                 raise BenchError(done.stderr.strip() or "guest verify failed")
             return "guest verify"
-        parked, moved = f"{self.job.parked}/disk", f"{self.job.directory}/disk"
-        words = ["qemu-img", "compare", "-U", _image(self.source, parked), _image(self.destination, moved)]
+        self.same(f"{self.job.parked}/disk", f"{self.job.directory}/disk")
+        return "qemu-img compare"
+
+    def same(self, source: str, target: str) -> None:
+        """Compare an image on the source with one on the destination. Raises BenchError when they differ."""
+        words = ["qemu-img", "compare", "-U", _image(self.source, source), _image(self.destination, target)]
         compared = subprocess.run(words, capture_output=True, text=True, timeout=3600, check=False)
         if compared.returncode != 0:
             raise BenchError(f"qemu-img compare: {(compared.stdout + compared.stderr).strip()}")
-        return "qemu-img compare"
 
     def watch_anew(self) -> None:
         """Forget what was seen of it: it goes back to a disk without what it wrote since."""

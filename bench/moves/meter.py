@@ -38,6 +38,8 @@ class Cost:
     """By host, and C(controller) for what this program started."""
     peak_mib: dict[str, float] = field(default_factory=dict)
     """By host: above what there was at the beginning."""
+    boot_cpu_s: float = 0.0
+    """CPU seconds of the emulators on the last host, the destination: the guests' own start, a part of cpu_s."""
 
     @property
     def wire_bytes(self) -> int:
@@ -88,6 +90,7 @@ class Meter:
             self._done.set()
             sampler.join()
             cost.cpu_s = {name: spent - cpu[name] for name, spent in self._cpu().items()}
+            cost.boot_cpu_s = _emulators_s(self._hosts[-1])
             for name, (sent, received) in self._links().items():
                 cost.sent_bytes[name] = sent - links[name][0]
                 cost.received_bytes[name] = received - links[name][1]
@@ -147,9 +150,27 @@ def _own_bytes(host: Host) -> int:
     return sum(_anonymous(pid) for pid in _members(_group(host)))
 
 
+def _is_emulator(pid: int) -> bool:
+    return Path(f"/proc/{pid}/comm").read_text().startswith("qemu-system")
+
+
+def _emulators_s(host: Host) -> float:
+    return sum(_spent_s(pid) for pid in _members(_group(host)))
+
+
+def _spent_s(pid: int) -> float:
+    try:
+        if not _is_emulator(pid):
+            return 0.0
+        words = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    except OSError:  # it has ended
+        return 0.0
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _anonymous(pid: int) -> int:
     try:
-        if Path(f"/proc/{pid}/comm").read_text().startswith("qemu-system"):
+        if _is_emulator(pid):
             return 0
         _size, resident, shared = Path(f"/proc/{pid}/statm").read_text().split()[:3]
     except OSError:  # it has ended

@@ -41,7 +41,8 @@ def test_no_ratio_without_both(values: list[float], unit: list[float]) -> None:
 def test_points_on_a_line_have_no_doubt() -> None:
     line = fit([(1.0, 5.0), (4.0, 11.0), (16.0, 35.0)])
     assert line is not None
-    assert (line.slope, line.intercept) == (pytest.approx(2), pytest.approx(3))
+    assert line.slope == pytest.approx(2)
+    assert line.intercept == pytest.approx(3)
     assert line.high - line.low == pytest.approx(0, abs=1e-9)
     assert not line.level
 
