@@ -86,7 +86,7 @@ def from_receipt(receipt: Mapping[str, Any]) -> Moved:
         guest_stop_s=outage.get("guest_stop"),
         between_s=outage.get("ours"),
         guest_start_s=outage.get("guest_start"),
-        transfer=str(receipt.get("transfer", "")),
+        transfer=str(receipt.get("transfer") or (receipt.get("migration") or {}).get("transfer") or ""),
         bytes_said=int(receipt.get("bytes_sent") or 0),
         steps=tuple(
             {name: step.get(name) for name in ("step", "hypervisor", "seconds")} for step in receipt.get("steps", ())
