@@ -18,7 +18,15 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.bench.moves import document, store, svg
 from ansible_collections.kvmops.mobility.bench.moves.document import Table, number
-from ansible_collections.kvmops.mobility.bench.moves.guests import PREFIX, BenchError, clean, hosts, remove, run_play
+from ansible_collections.kvmops.mobility.bench.moves.guests import (
+    FAILURES,
+    PREFIX,
+    BenchError,
+    clean,
+    hosts,
+    remove,
+    run_play,
+)
 from ansible_collections.kvmops.mobility.bench.moves.meter import Meter
 from ansible_collections.kvmops.mobility.bench.moves.page import Results, Run
 from ansible_collections.kvmops.mobility.tests.e2e import lab as tests_lab
@@ -78,11 +86,11 @@ def attempt(count: int, repeat: int, output: Path) -> bool:
     source, destination = both = hosts()
     names = [f"{PREFIX}k{at}" for at in range(1, count + 1)]
     with clean(both), Meter(list(both)) as meter:
-        create(names, source.name)
         busy = store.machine()
         try:
+            create(names, source.name)
             found = {"ok": True, **measure(names, destination.name, meter)}
-        except (BenchError, AssertionError, KeyError) as error:
+        except FAILURES as error:
             found = {"ok": False, "error": str(error)}
         remove(names, both)
     key = {"cell": cell(count), "method": METHOD, "repeat": repeat, "commit": store.commit()}

@@ -22,15 +22,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kvmlab.config import LabError
-
 from ansible_collections.kvmops.mobility.bench.moves import cells, document, methods, store, svg
 from ansible_collections.kvmops.mobility.bench.moves.cells import Cell
 from ansible_collections.kvmops.mobility.bench.moves.document import Table, number
 from ansible_collections.kvmops.mobility.bench.moves.guests import (
     COPY,
+    FAILURES,
     PREFIX,
-    BenchError,
     Guest,
     clean,
     hosts,
@@ -132,7 +130,7 @@ def attempt(
     busy = store.machine()
     try:
         return {**busy, "ok": True, **work(guest, method, meter)}
-    except (BenchError, LabError, AssertionError) as error:
+    except FAILURES as error:
         return {**busy, "ok": False, "error": str(error)}
 
 
@@ -159,7 +157,7 @@ class Measuring:
         guest = self._guest
         try:
             methods.back(method, guest)
-        except BenchError as error:
+        except FAILURES as error:
             print(f"bench: {guest.name} is made anew: {error}", file=sys.stderr)
             remove([guest.name], (guest.source, guest.destination))
             guest.create()

@@ -9,13 +9,14 @@ import contextlib
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from kvmlab import lab, trouble, watch
-from kvmlab.config import IMAGES_DIR
+from kvmlab.config import IMAGES_DIR, LabError
 from kvmlab.host import Host
 from kvmlab.outage import Outage
 from kvmlab.run import wait_for
@@ -42,6 +43,10 @@ class BenchError(Exception):
     """A run that did not do what it was to do: one line that says why."""
 
 
+FAILURES = (BenchError, LabError, AssertionError, KeyError, subprocess.SubprocessError)
+"""What a run can fail with; it is a result."""
+
+
 def hosts() -> tuple[Host, Host]:
     """Source and destination, brought up when they are not."""
     if tests_lab.run("status", check=False).returncode != 0:
@@ -54,10 +59,17 @@ def hosts() -> tuple[Host, Host]:
 def clean(every: tuple[Host, ...]) -> Iterator[None]:
     """Without guests of these measurements and without limits on the links, before and afterwards."""
     sweep(every)
+    before = signal.signal(signal.SIGTERM, _end)
     try:
         yield
     finally:
         sweep(every)
+        signal.signal(signal.SIGTERM, before)
+
+
+def _end(number: int, _frame: object) -> None:
+    """Go through everything that is to be done at the end."""
+    raise SystemExit(128 + number)
 
 
 def sweep(every: tuple[Host, ...]) -> None:

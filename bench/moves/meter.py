@@ -23,6 +23,8 @@ from kvmlab.host import Host
 
 _GROUPS = Path("/sys/fs/cgroup/cpuacct")
 _SAMPLE_S = 0.5
+_ROUNDS = 3
+"""How often processes are put into a group: while that goes on, others are born."""
 _MIB = 1024**2
 
 
@@ -60,17 +62,17 @@ class Meter:
         for host in self._hosts:
             group = _group(host)
             group.mkdir(exist_ok=True)
-            # Twice: children that were born while the first round went on.
-            for _round in range(2):
+            for _round in range(_ROUNDS):
                 _move(_processes(host), group)
         return self
 
     def __exit__(self, *_error: object) -> None:
         for host in self._hosts:
             group = _group(host)
-            while pids := _members(group):
-                _move(pids, _GROUPS)
-            group.rmdir()
+            for _round in range(_ROUNDS):
+                _move(_members(group), _GROUPS)
+            with contextlib.suppress(OSError):  # what is left of it is used by the next measurement
+                group.rmdir()
 
     @contextlib.contextmanager
     def measure(self) -> Iterator[Cost]:

@@ -73,10 +73,12 @@ def move(method: str, guest: Guest) -> Moved:
 
 
 def _ours(transfer: str, guest: Guest) -> Moved:
-    receipt = run_play("migrate", {"vm": guest.name, "dest": guest.destination.name, "transfer": transfer}).receipt(
-        guest.name
-    )
-    return from_receipt(receipt)
+    wanted = {"vm": guest.name, "dest": guest.destination.name, "transfer": transfer}
+    moved = from_receipt(run_play("migrate", wanted).receipt(guest.name))
+    # A collection that does not tell had no choice yet.
+    if (moved.transfer or "rsync") != transfer:
+        raise BenchError(f"it was to go by {transfer}, and went by {moved.transfer}")
+    return moved
 
 
 def from_receipt(receipt: Mapping[str, Any]) -> Moved:
