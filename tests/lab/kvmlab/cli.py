@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 
 from . import guest, lab, trouble, watch
 from .config import GIB, HOSTS, MOST_HOSTS, LabError, host_spec
+from .content import COMPRESSIBLE, CONTENTS, SEEDED, mib_for_allocated
 from .domain import GuestSpec
 from .host import Host
 from .load import parse_load
@@ -113,6 +114,11 @@ def _ssh(arguments: argparse.Namespace) -> int:
 
 def _create(arguments: argparse.Namespace) -> int:
     vcpus, memory_mib, root_gib = FLAVORS[arguments.flavor] if arguments.flavor else PLAIN
+    load = parse_load(arguments.load) if arguments.load is not None else None
+    data_mib = arguments.data_mib
+    if arguments.allocated_gib:
+        data_mib = mib_for_allocated(arguments.content, arguments.allocated_gib)
+        root_gib = max(root_gib, data_mib // 1024 + 1)
     spec = GuestSpec(
         name=arguments.name,
         uuid=str(uuid.UUID(arguments.uuid) if arguments.uuid else uuid.uuid4()),
@@ -120,13 +126,15 @@ def _create(arguments: argparse.Namespace) -> int:
         memory_mib=arguments.memory_mib or memory_mib,
         root_gib=arguments.root_gib or root_gib,
         image_format=arguments.format,
-        data_mib=arguments.data_mib,
+        data_mib=data_mib,
+        content=arguments.content,
+        backing=arguments.backing,
         disks=arguments.disks,
         config_drive=arguments.config_drive,
         ignore_acpi=arguments.ignore_acpi,
         hang=arguments.hang,
-        ticks=arguments.ticks or arguments.load is not None,
-        load=parse_load(arguments.load) if arguments.load is not None else None,
+        ticks=arguments.ticks or load is not None,
+        load=load,
     )
     guest.create(spec, Host(host_spec(arguments.host)), lab.all_hosts(), start=not arguments.off)
     print(f"{spec.name}  {'shut off' if arguments.off else 'running'}  {arguments.host}  {spec.uuid}")
@@ -289,6 +297,12 @@ def _add_create(parser: argparse.ArgumentParser) -> None:
     add("--root-gib", type=int, metavar="N", help="default 1")
     add("--format", choices=["qcow2", "raw"], default="qcow2", help="of its disks (default qcow2)")
     add("--data-mib", type=int, default=16, metavar="N", help="seeded content on each disk (default 16)")
+    add(
+        "--allocated-gib", type=int, metavar="N", help="instead: content that takes so much room, and a disk to hold it"
+    )
+    add("--content", choices=CONTENTS, default=SEEDED, help="of its disks; the other two are quick for many GiB")
+    add("--compressible", action="store_const", dest="content", const=COMPRESSIBLE, help="--content compressible")
+    add("--backing", action="store_true", help="the root disk is an overlay on a base image")
     add("--disks", type=int, default=1, metavar="N", help="all disks, the root disk included (default 1)")
     add("--config-drive", action="store_true", help="a read-only ISO image as OpenStack attaches it")
     add("--off", action="store_true", help="define it, do not start it")

@@ -9,19 +9,22 @@ import json
 import re
 import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 from . import record, watch
 from .config import GIB, IMAGES_DIR, MIB, LabError
+from .content import SEEDED, write_bulk
 from .domain import GuestSpec, definition, target_of
 from .host import Host
-from .load import Load, memory_needed_mib, write_ring
+from .load import Load, memory_needed_mib, ring_offset, write_ring
 from .record import GuestRecord
 from .run import run, wait_for
 from .seed import DATA_OFFSET, Seed, sha256_of, write_seeded
 from .virsh import guest_states, virsh, wait_for_agent
 
 EXTRA_DISK_GIB = 1
+COPY_OFFLOADING = "-C"  # the file system shares the blocks, they are not written twice
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 BOOT_TIMEOUT_S = 120  # seconds are normal; a busy machine emulating eight CPUs is slow
 
@@ -55,6 +58,8 @@ def _check(spec: GuestSpec) -> None:
         raise LabError(f"{spec.data_mib} MiB of data do not fit on a disk of {smallest} GiB")
     if not 1 <= spec.disks <= 8:
         raise LabError("a guest has between 1 and 8 disks")
+    if spec.backing and spec.image_format != "qcow2":
+        raise LabError("only a qcow2 disk can be an overlay on a base")
     if spec.load:
         _check_load(spec, spec.load)
 
@@ -105,19 +110,74 @@ def _make_files(spec: GuestSpec, host: Host) -> None:
 
 
 def _make_disk(spec: GuestSpec, host: Host, file: str, size: int) -> Seed:
-    directory = host.storage.images / spec.name
-    raw = directory / f"{file}.raw"
-    seed = write_seeded(raw, size, f"{spec.name}/{file}", spec.data_mib)
-    if spec.load and file == spec.disk_names()[0]:
-        write_ring(raw, seed, spec.load)
+    target = f"{spec.directory}/{file}"
+    make = _make_seeded if spec.content == SEEDED else _make_bulk
+    seed = make(spec, host, target, size)
+    if file == spec.disk_names()[0]:
+        if spec.load and spec.load.disk:
+            _make_ring(spec, host, target, seed, spec.load)
+        if spec.backing:
+            _put_on_base(spec, host, target, size)
+    return seed
+
+
+def _make_seeded(spec: GuestSpec, host: Host, file: str, size: int) -> Seed:
+    raw = host.outside(f"{file}.raw")
+    seed = write_seeded(raw, size, f"{spec.name}/{raw.stem}", spec.data_mib)
+    _convert(spec, host, file)
+    return seed
+
+
+def _make_bulk(spec: GuestSpec, host: Host, file: str, size: int) -> Seed:
+    """Take a copy of the image that was made for the first guest with such content, which shares its blocks."""
+    seeds = host.storage.seeds
+    seeds.mkdir(exist_ok=True)
+    image = seeds / f"{spec.content}-{spec.data_mib}.{spec.image_format}"
+    remembered = image.with_suffix(f".{spec.image_format}.json")
+    if remembered.exists():
+        seed = Seed(**json.loads(remembered.read_text()))
+        _share_blocks(image, host.outside(file))
+    else:
+        seed = write_bulk(host.outside(f"{file}.raw"), spec.content, spec.data_mib)
+        _convert(spec, host, file, COPY_OFFLOADING)
+        _share_blocks(host.outside(file), image)
+        host.storage.sync()
+        part = remembered.with_suffix(".part")
+        part.write_text(json.dumps(asdict(seed)))
+        part.rename(remembered)
+    host.exec(["qemu-img", "resize", "-q", "-f", spec.image_format, file, str(size)])
+    return seed
+
+
+def _share_blocks(source: Path, target: Path) -> None:
+    run(["cp", "--reflink=always", source, target], timeout_s=600)
+
+
+def _convert(spec: GuestSpec, host: Host, file: str, *words: str) -> None:
+    """Make the image out of the raw one beside it."""
+    raw = host.outside(f"{file}.raw")
     if spec.image_format == "raw":
-        raw.rename(directory / file)
-        return seed
-    inside = f"{spec.directory}/{file}"
-    convert = ["qemu-img", "convert", "-f", "raw", "-O", spec.image_format, f"{inside}.raw", inside]
+        raw.rename(host.outside(file))
+        return
+    convert = ["qemu-img", "convert", *words, "-f", "raw", "-O", spec.image_format, f"{file}.raw", file]
     host.exec(convert, timeout_s=60 + spec.data_mib)
     raw.unlink()
-    return seed
+
+
+def _make_ring(spec: GuestSpec, host: Host, file: str, seed: Seed, load: Load) -> None:
+    ring = host.outside(f"{file}.ring")
+    write_ring(ring, seed, load)
+    write = f"write -q -s {file}.ring {ring_offset(seed)} {load.disk}M"
+    host.exec(["qemu-io", "-f", spec.image_format, "-c", write, file])
+    ring.unlink()
+
+
+def _put_on_base(spec: GuestSpec, host: Host, file: str, size: int) -> None:
+    """Make the image a base and the disk an overlay on it."""
+    base = host.outside(spec.base)
+    base.parent.mkdir(mode=0o711, exist_ok=True)
+    host.outside(file).rename(base)
+    host.exec(["qemu-img", "create", "-q", "-f", "qcow2", "-b", spec.base, "-F", spec.image_format, file, str(size)])
 
 
 def _make_config_drive(spec: GuestSpec, target: Path) -> None:
@@ -155,10 +215,19 @@ def destroy(name: str, hosts: list[Host]) -> bool:
         for directory in _directories(name, host):
             found = True
             shutil.rmtree(directory)
+        _remove_base(name, host)
     found = found or record.load(name) is not None
     watch.stop(name)
     record.forget(name)
     return found
+
+
+def _remove_base(name: str, host: Host) -> None:
+    base = host.outside(GuestSpec(name, "").base)
+    if base.exists():
+        base.unlink()
+        if not any(base.parent.iterdir()):
+            base.parent.rmdir()
 
 
 def console(name: str, hosts: list[Host]) -> str:

@@ -91,12 +91,11 @@ def line(number: int, salt: str) -> str:
 
 
 def write_ring(path: Path, seed: Seed, load: Load) -> None:
-    """Fill the ring of a raw image with the records before the first one."""
+    """Make a file of what the ring holds before the first record."""
     salt = salt_of(seed)
-    with path.open("r+b") as image:
-        image.seek(ring_offset(seed))
+    with path.open("wb") as ring:
         for slot in range(load.slots):
-            image.write(f"{line(_made(slot, load.slots), salt)}\n".encode() * LINES)
+            ring.write(f"{line(_made(slot, load.slots), salt)}\n".encode() * LINES)
 
 
 def _made(slot: int, slots: int) -> int:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import record, watch
-from .config import IMAGES_DIR, MIB, LabError
+from .config import MIB, LabError
+from .content import bulk_sum, is_bulk
 from .domain import Defined, DiskSource, parse
 from .host import Host
 from .load import SLOT_BYTES, Load, Run, judge, parse_runs, ring_offset, runs_of, salt_of
@@ -100,15 +101,7 @@ def verify(name: str, hosts: list[Host]) -> GuestView:
 
 def _complete(host: Host, defined: Defined) -> bool:
     """Whether all disks are there, so that the guest could be started."""
-    return all(_outside(host, disk.file).exists() for disk in defined.disks)
-
-
-def _outside(host: Host, file: str) -> Path:
-    """A file of the host as the machine sees it."""
-    path = Path(file)
-    if path.is_relative_to(IMAGES_DIR):
-        return host.storage.images / path.relative_to(IMAGES_DIR)
-    return host.root / file.lstrip("/")
+    return all(host.outside(disk.file).exists() for disk in defined.disks)
 
 
 def _look(view: GuestView, host: Host, defined: Defined) -> None:
@@ -118,7 +111,7 @@ def _look(view: GuestView, host: Host, defined: Defined) -> None:
         remembered = GuestRecord(defined.uuid)
     if remembered.uuid != defined.uuid:
         view.problems.append(f"its UUID is {defined.uuid}, was {remembered.uuid}")
-    longest = max((seed.length for seed in remembered.disks.values()), default=0)
+    longest = max((seed.length for seed in remembered.disks.values() if not is_bulk(seed)), default=0)
     off = view.state == "shut off"
     facts = _from_files(host, defined) if off else _from_inside(host, view.name, longest // MIB)
     view.vcpus = facts.vcpus
@@ -126,7 +119,7 @@ def _look(view: GuestView, host: Host, defined: Defined) -> None:
     view.mem_total_kib = facts.mem_total_kib
     view.root_bytes = facts.sizes.get("vda", 0)
     for target, seed in sorted(remembered.disks.items()):
-        actual = facts.sums.get(target)
+        actual = _bulk_sum(host, defined, target, seed) if is_bulk(seed) else facts.sums.get(target)
         ok = actual == seed.sha256
         view.disks.append(DiskView(target, facts.sizes.get(target, 0), actual, seed.sha256, ok))
         if not ok:
@@ -207,6 +200,13 @@ def _extract(host: Host, disk: DiskSource, target: Path, skip: int, count: int, 
     return target
 
 
+def _bulk_sum(host: Host, defined: Defined, target: str, seed: Seed) -> str | None:
+    for disk in defined.disks:
+        if disk.target == target:
+            return bulk_sum(host, disk.file, disk.image_format, seed)
+    return None
+
+
 def _check_load(view: GuestView, host: Host, defined: Defined, load: Load, seed: Seed) -> None:
     outage = watch.seen(view.name)
     view.load_acknowledged = outage.acknowledged
@@ -230,7 +230,7 @@ def _ring_from_file(host: Host, defined: Defined, seed: Seed, load: Load) -> lis
 
 
 def _check_config_drive(view: GuestView, host: Host, defined: Defined, expected: str) -> None:
-    files = [_outside(host, disk.file) for disk in defined.disks if disk.read_only]
+    files = [host.outside(disk.file) for disk in defined.disks if disk.read_only]
     view.config_drive_ok = any(file.exists() and sha256_of(file) == expected for file in files)
     if not view.config_drive_ok:
         view.problems.append("the config drive is not the one that was made")
