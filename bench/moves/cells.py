@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+_ROOM_MIB = 64
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -30,9 +32,20 @@ class Cell:
         return "disk=" in self.load
 
     @property
+    def overlay_mib(self) -> int:
+        """What of it is in the overlay."""
+        return self.allocated_mib // 4 if self.backing else 0
+
+    @property
+    def data_mib(self) -> int:
+        """The lab's content that takes the rest of it: a third of what is mixed are holes."""
+        rest = self.allocated_mib - self.overlay_mib
+        return rest * 3 // 2 if self.content == "mixed" else rest
+
+    @property
     def root_gib(self) -> int:
-        """The size of a disk that has room for it."""
-        return max(1, -(-self.allocated_mib // 1024) * 2)
+        """The size of a disk that has room for it, and for what the guest writes behind it."""
+        return (self.data_mib + self.overlay_mib + _ROOM_MIB) // 1024 + 1
 
     def smaller(self, allocated_mib: int) -> Cell:
         """The same with less on the disk, under a name of its own: to try things out."""

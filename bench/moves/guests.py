@@ -12,11 +12,12 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from kvmlab import lab, trouble, watch
 from kvmlab.config import IMAGES_DIR, LabError
+from kvmlab.domain import GuestSpec
 from kvmlab.host import Host
 from kvmlab.outage import Outage
 from kvmlab.run import wait_for
@@ -29,11 +30,10 @@ from ansible_collections.kvmops.mobility.tests.e2e.play import Run, play
 
 PREFIX = "bench-"
 """What every guest of the measurements is called by, so that the next call finds what an aborted one left."""
-BASES = f"{IMAGES_DIR}/_base"
 INVENTORY = tests_lab.ROOT / "tests/lab/instance.yml"
 COPY = ".copy"
 """What stands behind the name of a guest's directory where only bytes are copied to."""
-_LEAVINGS = ((BASES, ""), (IMAGES_DIR, ".xml"), (IMAGES_DIR, COPY))
+_LEAVINGS = (".xml", COPY)
 _BOOT_S = 120
 _PLAY_S = 4 * 3600
 _CHUNK_MIB = 4
@@ -87,7 +87,7 @@ def remove(names: list[str], every: tuple[Host, ...]) -> None:
     tests_lab.destroy(*names)
     for host in every:
         for name in names:
-            host.exec(["rm", "-rf", *(f"{place}/{name}{end}" for place, end in _LEAVINGS)])
+            host.exec(["rm", "-rf", _base(name), *(f"{IMAGES_DIR}/{name}{end}" for end in _LEAVINGS)])
 
 
 def shape(every: tuple[Host, ...], mbit: int) -> None:
@@ -113,35 +113,27 @@ class Guest:
 
     def create(self) -> None:
         """Make it and wait until it ticks. Raises AssertionError with what the lab said."""
-        words = ["guest", "create", self.name, "--host", self.source.name, "--ticks", *_options(self.cell)]
-        tests_lab.run(*words, *(["--off"] if self.cell.backing else []), timeout_s=600 + self.cell.allocated_mib)
+        words = ["guest", "create", self.name, "--host", self.source.name, "--ticks", *options(self.cell)]
+        tests_lab.run(*words, timeout_s=600 + self.cell.allocated_mib)
         if self.cell.backing:
-            self._split()
+            self._fill_overlay()
             virsh(self.source, "start", self.name)
             wait_for_agent(self.source, self.name, _BOOT_S)
 
-    def _split(self) -> None:
-        """Make its disk an overlay: what it has becomes the backing file, which both hosts have, as Nova's cache."""
-        base, disk = f"{BASES}/{self.name}", f"{self.job.directory}/disk"
-        for host in (self.source, self.destination):
-            host.exec(["mkdir", "-p", BASES])
-        self.source.exec(["mv", disk, base])
-        copied = ["cp", "--sparse=always", *(str(_outside(host, base)) for host in (self.source, self.destination))]
-        subprocess.run(copied, check=True, timeout=1800)
-        self.source.exec(["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", "qcow2", disk])
+    def _fill_overlay(self) -> None:
+        """Put content into its overlay, and its backing file onto the destination, where Nova's cache would have it."""
+        base = self.destination.outside(_base(self.name))
+        base.parent.mkdir(mode=0o711, exist_ok=True)
+        subprocess.run(["cp", "--sparse=always", self.source.outside(_base(self.name)), base], check=True, timeout=3600)
         chunk = f"/var/tmp/{self.name}.chunk"
         self.source.exec(["dd", "if=/dev/urandom", f"of={chunk}", "bs=1M", f"count={_CHUNK_MIB}", "status=none"])
-        first = (self.cell.root_gib * 1024) // 2
-        writes = []
-        for at in range(first, first + self.cell.allocated_mib // 4, 2 * _CHUNK_MIB):
-            writes += ["-c", f"write -q -s {chunk} {at}M {_CHUNK_MIB}M"]
-            writes += ["-c", f"write -q -P {1 + at % 255} {at + _CHUNK_MIB}M {_CHUNK_MIB}M"]
-        self.source.exec(["qemu-io", "-f", "qcow2", *writes, disk], timeout_s=1800)
+        disk = f"{self.job.directory}/disk"
+        self.source.exec(["qemu-io", "-f", "qcow2", disk], stdin=_overlay(self.cell, chunk), timeout_s=3600)
         self.source.exec(["rm", chunk])
 
     def allocated_bytes(self) -> int:
         """What the image that is moved takes on the source's storage."""
-        return os.stat(_outside(self.source, f"{self.job.directory}/disk")).st_blocks * 512
+        return os.stat(self.source.outside(f"{self.job.directory}/disk")).st_blocks * 512
 
     def settle(self) -> None:
         """Wait until it ticks on the source, everything is written, and nothing of its disk is cached."""
@@ -181,7 +173,7 @@ class Guest:
         """Write everything that waits on both hosts, and take the source's disk out of the page cache."""
         for host in (self.source, self.destination):
             host.storage.sync()
-        for path in (_outside(self.source, f"{self.job.directory}/disk"), self.source.storage.file):
+        for path in (self.source.outside(f"{self.job.directory}/disk"), self.source.storage.file):
             _forget(path)
 
     def compare(self) -> str:
@@ -207,22 +199,34 @@ class Guest:
         watch.start(self.name)
 
 
-def _options(cell: Cell) -> list[str]:
-    words = ["--root-gib", str(cell.root_gib), "--data-mib", str(cell.allocated_mib * (3 if cell.backing else 4) // 4)]
-    return [*words, *(["--load", cell.load] if cell.load else [])]
+def options(cell: Cell) -> list[str]:
+    """What the lab is told of the guest of a cell."""
+    words = ["--root-gib", str(cell.root_gib), "--data-mib", str(cell.data_mib), "--content", cell.content]
+    words += ["--load", cell.load] if cell.load else []
+    return [*words, "--backing", "--off"] if cell.backing else words
 
 
-def _outside(host: Host, path: str) -> Path:
-    """A file under the host's images as the machine sees it."""
-    return host.storage.images / Path(path).relative_to(IMAGES_DIR)
+def _overlay(cell: Cell, chunk: str) -> str:
+    """What qemu-io is told to fill an overlay behind the content of its base: random and compressible in turn."""
+    first = cell.data_mib + _CHUNK_MIB
+    lines = []
+    for number in range(cell.overlay_mib // _CHUNK_MIB):
+        what = f"-P {1 + number % 255}" if number % 2 else f"-s {chunk}"
+        lines.append(f"write -q {what} {first + number * _CHUNK_MIB}M {_CHUNK_MIB}M\n")
+    return "".join(lines)
+
+
+def _base(name: str) -> str:
+    """Where the lab has a guest's backing file."""
+    return GuestSpec(name, "").base
 
 
 def _image(host: Host, path: str) -> str:
     """The same as a name for qemu-img on the machine, to which the path of a backing file means nothing."""
-    file = _outside(host, path)
+    file = host.outside(path)
     node: dict[str, object] = {"driver": "qcow2", "file": {"driver": "file", "filename": str(file)}}
     if _has_backing(file):
-        backing = _outside(host, f"{BASES}/{Path(path).parent.name.removesuffix('_resize')}")
+        backing = host.outside(_base(Path(path).parent.name.removesuffix("_resize")))
         node["backing"] = {"driver": "qcow2", "file": {"driver": "file", "filename": str(backing)}}
     return f"json:{json.dumps(node)}"
 
@@ -253,7 +257,7 @@ def run_script(host: Host, lines: list[str]) -> str:
     return done.stdout
 
 
-def run_play(playbook: str, variables: dict[str, object]) -> Run:
+def run_play(playbook: str, variables: Mapping[str, object]) -> Run:
     """One of our playbooks, as an operator runs it. Raises BenchError with what it said at its end."""
     done = play(playbook, variables, inventory=[INVENTORY], timeout_s=_PLAY_S)
     if done.code != 0:

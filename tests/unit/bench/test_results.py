@@ -150,6 +150,13 @@ def test_cells_differ_from_the_base_in_one_factor() -> None:
         assert sum(getattr(cell, name) != getattr(cells.BASE, name) for name in factors) == 1
 
 
+@pytest.mark.parametrize("cell", cells.CELLS, ids=lambda cell: str(cell.name))
+def test_disk_has_room_for_what_is_allocated(cell: cells.Cell) -> None:
+    held = cell.data_mib * 2 // 3 if cell.content == "mixed" else cell.data_mib
+    assert held + cell.overlay_mib == cell.allocated_mib
+    assert cell.root_gib * 1024 > cell.data_mib + cell.overlay_mib + 16
+
+
 def test_trying_out_has_a_name_of_its_own() -> None:
     assert [cell.name for cell in cells.choose("base,slow", 128)] == ["base@128", "slow@128"]
 
