@@ -49,7 +49,8 @@ class Cell:
 
     def smaller(self, allocated_mib: int) -> Cell:
         """The same with less on the disk, under a name of its own: to try things out."""
-        return replace(self, name=f"{self.name}@{allocated_mib}", allocated_mib=allocated_mib)
+        says = f"{self.says}; but {allocated_mib} MiB allocated"
+        return replace(self, name=f"{self.name}@{allocated_mib}", says=says, allocated_mib=allocated_mib)
 
 
 BASE = Cell("base", "4 GiB allocated, mixed content, 1 Gbit/s, idle guest, no backing file")

@@ -26,7 +26,8 @@ def made(cell: str, method: str, between_s: float, repeat: int = 1, **more: Any)
         **{"cell": cell, "method": method, "repeat": repeat, "commit": "abc", "at": "2026-01-02T03:04:05Z", "ok": True},
         **{"setup": {"says": chosen.says}, "load": 0.5, "processors": 2, "allocated_bytes": size},
         **{"outage_s": between_s + 2, "between_s": between_s, "wall_s": 40.0, "wire_bytes": size},
-        **{"cpu_both_s": 9.0, "peak_both_mib": 30.0, **more},
+        **{"guest_stop_s": 0.5, "guest_start_s": 1.0, "boot_s": 0.5, "peak_both_mib": 30.0},
+        **{"cpu_s": {"c1": 4.0, "c2": 5.0, "controller": 0.3}, "cpu_both_s": 9.0, **more},
     }
 
 
@@ -81,16 +82,21 @@ def test_goals_without_the_mirror_are_not_measured() -> None:
 
 
 def test_table_of_a_cell_has_medians_and_ratios() -> None:
-    table = page.cell_table(page.Results(all_runs()), "base")
+    table = page.outage_table(page.Results(all_runs()), "base")
     named = {row[0]: row for row in table.rows}
-    assert named[methods.SAYS["today-ssh"]][1:4] == ("38.0", "36.00", "35.6")
+    assert named[methods.SAYS["today-ssh"]][1:7] == ("38.0", "0.50", "36.00", "1.00", "0.50", "35.6")
     assert named[methods.SAYS["ours-mirror"]][-1] == "3"
+
+
+def test_table_of_costs_has_each_side() -> None:
+    rows = page.cost_table(page.Results(all_runs()), "base").rows
+    assert rows[-1][1:] == ("40.0", "4096", "1.00", "4.0", "5.0", "0.3", "30")
 
 
 def test_failures_are_counted_and_told() -> None:
     broken = {**made("base", "ours-rsync", 1), "ok": False, "error": "BACKING_CHAIN"}
     results = page.Results([*all_runs(), broken])
-    assert page.cell_table(results, "base").rows[-2][-1] == "0, 1 failed"
+    assert page.outage_table(results, "base").rows[-2][-1] == "0, 1 failed"
     assert page.failure_table(results).rows[1][-1] == "BACKING_CHAIN"
 
 
