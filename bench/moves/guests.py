@@ -34,7 +34,7 @@ INVENTORY = tests_lab.ROOT / "tests/lab/instance.yml"
 COPY = ".copy"
 """What stands behind the name of a guest's directory where only bytes are copied to."""
 _LEAVINGS = (".xml", COPY)
-_BOOT_S = 120
+_BOOT_S = 300
 _PLAY_S = 4 * 3600
 _CHUNK_MIB = 4
 
@@ -136,8 +136,12 @@ class Guest:
         return os.stat(self.source.outside(f"{self.job.directory}/disk")).st_blocks * 512
 
     def settle(self) -> None:
-        """Wait until it ticks on the source, everything is written, and nothing of its disk is cached."""
-        self._wait_for_ticks(self.source, time.time(), _BOOT_S)
+        """Wait until it ticks on the source, and writes if it is to; nothing of its disk is cached."""
+        now = time.time()
+        self._wait_for_ticks(self.source, now, _BOOT_S)
+        if self.cell.writing:
+            what = f"{self.name} to write"
+            wait_for(what, lambda: watch.seen(self.name, now).longest_fsync_s is not None, timeout_s=_BOOT_S)
         self.forget_cached()
         time.sleep(1)
 
