@@ -60,7 +60,7 @@ CELLS = (
     replace(BASE, name="size16", says="16 GiB allocated", allocated_mib=16384),
     replace(BASE, name="unlimited", says="no limit on the link", link_mbit=0),
     replace(BASE, name="slow", says="200 Mbit/s", link_mbit=200),
-    replace(BASE, name="writing", says="the guest writes and fsyncs", load="disk=16"),
+    replace(BASE, name="writing", says="the guest writes and fsyncs", load="disk=4"),
     replace(BASE, name="backing", says="a quarter is an overlay, the rest its backing file", backing=True),
     replace(BASE, name="compressible", says="compressible content", content="compressible"),
 )
