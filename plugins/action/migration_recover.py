@@ -169,7 +169,7 @@ def _resume(known: Known) -> dict[str, Any]:
     """What the steps before handed to the take-over, from the source's own journal."""
     wanted = {
         Step.CLAIM: ("definition_digests", "definitions_directory"),
-        Step.HAND_OVER: ("entries", "directory_owner", "parked"),
+        Step.HAND_OVER: ("entries", "directory_owner", "parked", "mirrored", "digests"),
         Step.COPY: ("digests",),
     }
     handed: dict[str, Any] = {}

@@ -34,6 +34,26 @@ requirements:
   - qemu-img on the hypervisor
 """
 
+    PEER = r"""
+options:
+  user:
+    description: Whom to log in as on the other hypervisor.
+    type: str
+    default: kvmops
+  port:
+    description: Port of sshd there.
+    type: int
+    default: 22
+  identity_file:
+    description: >-
+      Private key on this hypervisor. Without it and O(known_hosts_file), those of O(user) here, as the role
+      C(kvmops.mobility.ssh_trust) makes them; where there are none, what ssh uses for root.
+    type: path
+  known_hosts_file:
+    description: Known hosts file on this hypervisor. Without it, as for O(identity_file).
+    type: path
+"""
+
     STEP = r"""
 options:
   migration:

@@ -49,6 +49,8 @@ class Spec:
     """The step of a flow this module is; adds the options migration and phase, and the journal."""
     step_optional: bool = False
     """The module also works by itself, without a migration."""
+    peer: bool = False
+    """It logs in on the other hypervisor of the migration; adds user, port and the files for it."""
     required_if: tuple[Any, ...] = ()
     required_one_of: tuple[Any, ...] = ()
     mutually_exclusive: tuple[Any, ...] = ()
@@ -61,12 +63,22 @@ def _argument_spec(spec: Spec) -> dict[str, Any]:
         "state_directory": {"type": "path", "default": STATE_DIRECTORY},
         "deadline_s": {"type": "int", "default": 0},
     }
+    if spec.peer:
+        options.update(_PEER)
     if spec.libvirt:
         options["uri"] = {"type": "str", "default": "qemu:///system"}
     if spec.step is not None:
         options["migration"] = {"type": "str", "required": not spec.step_optional}
         options["phase"] = {"type": "str", "choices": [one.value for one in Phase], "default": Phase.MOVE.value}
     return options
+
+
+_PEER: Mapping[str, Any] = {
+    "user": {"type": "str", "default": "kvmops"},
+    "port": {"type": "int", "default": 22},
+    "identity_file": {"type": "path"},
+    "known_hosts_file": {"type": "path"},
+}
 
 
 def run(spec: Spec, work: Callable[[Context], Plan]) -> NoReturn:

@@ -24,7 +24,19 @@ extends_documentation_fragment:
   - kvmops.mobility.frame
   - kvmops.mobility.frame.libvirt
   - kvmops.mobility.frame.step
-options: {}
+  - kvmops.mobility.frame.peer
+options:
+  mirrored:
+    description: >-
+      The guest's disks are mirrored, as M(kvmops.mobility.disk_mirror) left them. When one of them is not the same on
+      both sides any more, this fails with C(MIRROR_LOST) before anything was stopped. O(user) and the others say how
+      to send what else changed in the guest's directory.
+    type: bool
+    default: false
+  files:
+    description: The other files that were sent, as M(kvmops.mobility.disk_mirror) returned them.
+    type: dict
+    default: {}
 seealso:
   - module: kvmops.mobility.domain_take_over
 """
@@ -67,6 +79,20 @@ stop_requests:
   description: How often the guest was asked to shut down.
   returned: when it ran
   type: int
+mirrored:
+  description: >-
+    Whether the guest went off while its disks were mirrored, so that nothing is left to be copied if the exports say
+    the same.
+  returned: success
+  type: bool
+mirror_lost:
+  description: What became of a mirror that was lost meanwhile, by target.
+  returned: when it ran
+  type: dict
+digests:
+  description: Of the other files that changed and were sent again, by name.
+  returned: O(mirrored=true), not in check mode
+  type: dict
 fenced_at:
   description: When its directory was renamed, Unix time.
   returned: when it was
@@ -90,7 +116,11 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spe
 
 def main() -> None:
     """Entry point."""
-    run(Spec(options={}, step=Step.HAND_OVER), plan)
+    options = {
+        "mirrored": {"type": "bool", "default": False},
+        "files": {"type": "dict", "default": {}},
+    }
+    run(Spec(options=options, step=Step.HAND_OVER, peer=True), plan)
 
 
 if __name__ == "__main__":

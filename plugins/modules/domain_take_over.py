@@ -43,6 +43,12 @@ options:
     description: Owner and mode of the directory, as the hand-over returned them. Without it, root's and octal 0711.
     type: dict
     default: {}
+  mirrored:
+    description: >-
+      The guest went off while its disks were mirrored, as M(kvmops.mobility.domain_hand_over) returned it. Then the
+      exports must have seen all of it, or this fails with C(MIRROR_NOT_PROVEN) before anything was changed.
+    type: bool
+    default: false
 seealso:
   - module: kvmops.mobility.domain_hand_over
 """
@@ -64,6 +70,10 @@ directory:
   description: Where the guest lives.
   returned: success
   type: str
+mirror_evidence:
+  description: What each export saw of its client, by target.
+  returned: O(mirrored=true), not in check mode
+  type: dict
 image_checks:
   description: What the check of each image said, by target.
   returned: on the destination of a move, not in check mode
@@ -104,6 +114,7 @@ def main() -> None:
         "digests": {"type": "dict", "default": {}},
         "entries": {"type": "list", "elements": "dict", "default": []},
         "directory_owner": {"type": "dict", "default": {}},
+        "mirrored": {"type": "bool", "default": False},
     }
     run(Spec(options=options, step=Step.TAKE_OVER), plan)
 

@@ -71,6 +71,18 @@ options:
   force:
     description: Confirm without a sign of life from inside the guest.
     type: raw
+  transfer:
+    description: >-
+      How the disks get there: V(mirror) while the guest runs, with nothing left to send when it stops; V(rsync) most of
+      it while the guest runs, the rest when it is off; V(auto) the best that can be had, which the plan names.
+    type: raw
+    default: auto
+  verify:
+    description: >-
+      How the copy is compared with the source. V(full) compares the contents of each disk on both sides while the
+      guest is off; V(quick) does what costs no time that grows with the disk.
+    type: raw
+    default: quick
   flavors:
     description: >-
       Flavors by name, each with C(vcpus), C(memory_mib), C(root_gib) and optionally C(ephemeral_gib) and

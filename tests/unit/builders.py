@@ -188,6 +188,7 @@ def hypervisor(host: str = "c1", **values: Any) -> HypervisorFacts:
         bridges=("br0",),
         rsync_zstd=True,
         clock=1767225600.0,
+        qemu_nbd=True,
     )
     return replace(default, **values)
 

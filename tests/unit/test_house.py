@@ -85,7 +85,9 @@ def test_the_frame_alone_knows_ansible_modules() -> None:
 
 
 def test_commands_are_run_in_one_place_and_never_by_a_shell() -> None:
-    assert [name(path) for path in SOURCES if outside(imports(path), ("subprocess",))] == ["module_utils/_command.py"]
+    users = [name(path) for path in SOURCES if outside(imports(path), ("subprocess",))]
+    # The witness is a program of its own, which the hypervisor's Python gets as text: it cannot import ours.
+    assert users == ["module_utils/_command.py", "module_utils/_transfer/witness.py"]
     for path in SOURCES:
         words = {one.arg for one in ast.walk(tree(path)) if isinstance(one, ast.keyword)}
         attributes = {one.attr for one in ast.walk(tree(path)) if isinstance(one, ast.Attribute)}

@@ -13,6 +13,7 @@ import pytest
 import yaml
 from jinja2 import Environment, meta
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Transfer
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.recovery import Act
 from ansible_collections.kvmops.mobility.tests.unit.repository import (
     MODULES,
@@ -232,9 +233,15 @@ def test_every_playbook_that_is_imported_exists() -> None:
 
 
 def included(name: str) -> tuple[str, ...]:
-    """The files it may mean: recover includes what was decided, when there is something to do."""
-    acts = set(Act) - {Act.NOTHING, Act.WAIT, Act.ASK}
-    return tuple(name.replace("{{ kvmops_recovery.act }}", act.value) for act in acts) if "{{" in name else (name,)
+    """The files it may mean: recover includes what was decided, when there is something to do; a move, its transfer."""
+    if "{{" not in name:
+        return (name,)
+    variable = "kvmops_recovery.act" if "kvmops_recovery" in name else "kvmops_migration.transfer"
+    values = {
+        "kvmops_recovery.act": [act.value for act in set(Act) - {Act.NOTHING, Act.WAIT, Act.ASK}],
+        "kvmops_migration.transfer": [one.value for one in Transfer],
+    }
+    return tuple(name.replace(f"{{{{ {variable} }}}}", value) for value in values[variable])
 
 
 def test_every_task_file_that_is_included_exists() -> None:

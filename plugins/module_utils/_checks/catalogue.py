@@ -17,6 +17,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks import (
     host,
     placement,
     size,
+    transfers,
     trust,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import CODES, CodeDoc
@@ -36,7 +37,12 @@ GUEST_CHECKS: tuple[Check, ...] = (
 )
 """True or false of the guest wherever it goes."""
 
-DESTINATION_CHECKS: tuple[Check, ...] = (*trust.CHECKS, *placement.CHECKS, *host.CHECKS)
+DESTINATION_CHECKS: tuple[Check, ...] = (
+    *trust.CHECKS,
+    *placement.CHECKS,
+    *host.CHECKS,
+    *transfers.CHECKS,
+)
 """About one destination; each says nothing where it lacks the facts, and C(placement.known) says that they lack."""
 
 CHECKS: tuple[Check, ...] = (*GUEST_CHECKS, *DESTINATION_CHECKS)

@@ -280,6 +280,11 @@ DISKS = (
         "Whether both hypervisors see the guest's directory is not known.",
         "Look at the guest's directory on both, run again; it must be writable for the probe on the source.",
     ),
+    _block(
+        "TRANSFER_IMPOSSIBLE",
+        "The transfer that was asked for cannot be had.",
+        "Leave transfer= out: the plan then takes the best that is possible, and names it.",
+    ),
     _warn(
         "RSYNC_NO_ZSTD",
         "The images are mostly holes, and rsync cannot compress them away.",

@@ -43,6 +43,11 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
         "Some guests of the run were refused or failed.",
         "The lines above the message say which and why.",
     ),
+    (
+        "EXPORT_FAILED",
+        "An image for a mirror cannot be made or served on the destination.",
+        "Look at the storage there.",
+    ),
     ("FILE_SYSTEM_FAILED", "A file system is full, read-only or forbids something.", "Mend it on that hypervisor."),
     ("GUEST_DID_NOT_START", "The guest did not run in time after its start.", "See its log on the hypervisor."),
     (
@@ -89,6 +94,33 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("LIMIT_NOT_SUPPORTED", "--limit would skip parts of the flow.", "Use -e only_hosts=c1,c2."),
     ("MIGRATION_NOT_FOUND", "No hypervisor knows of such a migration.", "See kvmops.mobility.status."),
     ("MIGRATION_USER_MISSING", "The migration user does not exist on the destination.", "Create it there."),
+    (
+        "MIRROR_CONFINED",
+        "The guest's QEMU may not connect to the socket of its mirror.",
+        "Look for a denial of AppArmor or SELinux, or use transfer=rsync.",
+    ),
+    (
+        "MIRROR_FAILED",
+        "A mirror ended before it was ready; the guest goes on.",
+        "The message says what the tunnel said; run it again, or with transfer=rsync.",
+    ),
+    (
+        "MIRROR_LOST",
+        "A disk was not mirrored any more when the guest was to be stopped; the guest goes on.",
+        "Run it again, or with transfer=rsync.",
+    ),
+    (
+        "MIRROR_NOT_CONVERGING",
+        "The guest writes as fast as the link carries, so its mirror is never ready.",
+        "Wait until it writes less, allow throttling (cold_resize_mirror_throttle), or use transfer=rsync.",
+    ),
+    (
+        "MIRROR_NOT_PROVEN",
+        "Nothing proves that what was mirrored is complete.",
+        "The disks are copied once more, from those of the guest that is off.",
+    ),
+    ("MIRROR_STUCK", "A mirror could not be ended.", "Look at virsh blockjob for the guest's disks, then recover."),
+    ("MIRROR_THROTTLED", "The guest's writes are slowed down until it is off.", "Nothing, it was allowed."),
     ("MODULE_FAILED", "A module was killed or crashed.", "See the task's output, then kvmops.mobility.status."),
     ("PATH_LOST", "A path that should be there is not.", "Look for it before anything else."),
     ("PATH_NOT_OURS", "A path is in the way that no journal knows.", "Look what it is; we never remove it."),
@@ -122,5 +154,10 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("TAGS_NOT_SUPPORTED", "--tags would skip parts of the flow.", "Leave --tags and --skip-tags out."),
     ("USER_MISSING", "The user does not exist on that host.", "Create it, or give another one."),
     ("TRUST_UNPROVEN", "Some hosts cannot reach some others.", "The lines above the message say which and why."),
+    (
+        "TUNNEL_FAILED",
+        "ssh does not forward sockets to the destination.",
+        "sshd there must allow AllowStreamLocalForwarding; repair_trust proves it.",
+    ),
     ("VERSION_MISMATCH", "Playbooks and collection are of two versions.", "Use the playbooks of the installed one."),
 )

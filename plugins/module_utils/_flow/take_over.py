@@ -18,15 +18,21 @@ from typing import Any
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest, directory, image
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit import digest as definition_digest
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import export
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.claim import sha256
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import wait_running
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import record
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import EntryFacts
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import START, Phase
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import START, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import export as exports
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.export import Export
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 
 _RUNNING_S = 60
+_GOODBYE_S = 5
+_POLL_S = 0.02
 _ROOTS_OWN = {"uid": 0, "gid": 0, "mode": 0o711}
 _RIDING = "definitions"
 """Where in the staging directory the two definitions arrive; a guest's directory has no sub-directories."""
@@ -62,12 +68,57 @@ def _bring_in(context: Context, migration: Migration) -> tuple[Effect, ...]:
         )
     growing = tuple(_grow(migration, disk) for disk in migration.disks if disk.new_bytes > disk.old_bytes)
     return (
+        *_evidence(context, migration),
         Effect("own", "give the images their owner and mode", lambda: _own(context, migration)),
         Effect("definitions", "keep the definitions that came with the copy", lambda: _keep(context, migration)),
         Effect("check", "compare the copy with the source and check the images", lambda: _check(context, migration)),
         *growing,
         _place(migration.staging, migration.directory),
     )
+
+
+def _evidence(context: Context, migration: Migration) -> tuple[Effect, ...]:
+    """The exports' own word that the images hold all that the guest wrote; then nobody writes to them any more.
+
+    Raises Refused(MIRROR_NOT_PROVEN) before anything is changed: the copy has to be made in another way then.
+    """
+    if not context.params.get("mirrored") or _was_proven(context):
+        return ()
+    served = [export.of(context, migration, disk) for disk in migration.written]
+    proofs = {one.target: _last_word(context, one) for one in served}
+    for one in served:
+        missing = exports.shortcoming(proofs[one.target])
+        if missing:
+            raise Refused(
+                "MIRROR_NOT_PROVEN",
+                f"{migration.name}, {one.target}",
+                f"that its copy is complete is not proven: {missing}.",
+                "It is copied once more, from the disk of the guest that is off.",
+            )
+
+    def close() -> Mapping[str, Any]:
+        for one in served:
+            transient.forget(one.unit)
+        return {"mirror_evidence": {target: seen["clients"][-1] for target, seen in proofs.items()}}
+
+    return (Effect("evidence", "take the exports' word that the copy is complete, and close them", close),)
+
+
+def _was_proven(context: Context) -> bool:
+    """By an earlier attempt, which has closed the exports since."""
+    entries = journal.read(context.store, context.params["migration"])
+    wanted = (context.phase, Step.TAKE_OVER, Event.END, "evidence")
+    return any((e.phase, e.step, e.event, e.effect) == wanted for e in entries)
+
+
+def _last_word(context: Context, served: Export) -> Mapping[str, Any]:
+    """The export's state once its client is gone; what there is after a bounded wait."""
+    began = context.monotonic()
+    while True:
+        seen = exports.state(served)
+        if exports.has_ended(seen) or context.monotonic() - began > _GOODBYE_S:
+            return seen
+        context.sleep(_POLL_S)
 
 
 def _keep(context: Context, migration: Migration) -> None:
@@ -117,7 +168,7 @@ def _staged(migration: Migration, disk: DiskPlan) -> str:
 
 
 def _check(context: Context, migration: Migration) -> Mapping[str, Any]:
-    _compare(migration, context.params["digests"])
+    _compare(migration, context.params["digests"], whole=not context.params.get("mirrored"))
     checked = {}
     for disk in migration.disks:
         path = _staged(migration, disk)
@@ -133,9 +184,16 @@ def _check(context: Context, migration: Migration) -> Mapping[str, Any]:
     return {"image_checks": checked}
 
 
-def _compare(migration: Migration, expected: Mapping[str, str]) -> None:
-    """The staged files are what the source had, byte by byte. Raises MobilityError(COPY_DIFFERS)."""
-    found = digest.digests(migration.staging) if expected else {}
+def _compare(migration: Migration, expected: Mapping[str, str], *, whole: bool) -> None:
+    """The staged files are what the source had, byte by byte: all of them, or those that are expected.
+
+    Raises MobilityError(COPY_DIFFERS).
+    """
+    found: Mapping[str, str]
+    if whole:
+        found = digest.digests(migration.staging) if expected else {}
+    else:
+        found = {name: digest.digest(str(Path(migration.staging) / name)) for name in expected}
     differing = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
     if differing:
         raise MobilityError(

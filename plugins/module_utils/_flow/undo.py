@@ -17,6 +17,7 @@ from typing import Any, Callable
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import mirror
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import Stopper
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock, record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import CLOSE, Entry, Event, Phase, Step
@@ -182,4 +183,6 @@ _KINDS: Mapping[str, Callable[[Context, Mapping[str, Any]], None]] = {
     "autostart": _autostart,
     "unlock": _unlock,
     "stop_unit": _stop_unit,
+    "end_mirror": mirror.end,
+    "limit_writes": mirror.unthrottle,
 }

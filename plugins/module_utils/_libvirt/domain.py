@@ -9,6 +9,7 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from typing import Any, Callable, TypeVar
 
@@ -86,6 +87,67 @@ class Domain:
     def has_block_job(self, target: str) -> bool:
         """Whether a block job runs on the disk *target* (vda …). An off domain has none."""
         return bool(self._do(f"look for a block job on {target}", lambda: self._handle.blockJobInfo(target, 0)))
+
+    def id(self) -> int:
+        """Its number while it runs, -1 when it is off."""
+        return int(self._do("read its number", self._handle.ID))
+
+    def start_mirror(self, target: str, destination: str, bandwidth_bytes_s: int) -> None:
+        """Copy the disk *target* to *destination* (the XML of a disk), which must be there, and keep both the same.
+
+        Each write of the guest ends when both have it. The job ends with the guest's power-off: libvirt is not asked to
+        remember it. *bandwidth_bytes_s* 0 means no limit.
+        """
+        flags = libvirt.VIR_DOMAIN_BLOCK_COPY_REUSE_EXT | libvirt.VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB
+        flags |= libvirt.VIR_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES
+        limit = {libvirt.VIR_DOMAIN_BLOCK_COPY_BANDWIDTH: bandwidth_bytes_s} if bandwidth_bytes_s else {}
+        self._do(f"mirror {target}", lambda: self._handle.blockCopy(target, destination, limit, flags))
+
+    def block_job(self, target: str) -> tuple[int, int] | None:
+        """How far the block job on *target* is, and how far it has to go; None without one."""
+        found = self._do(f"look for a block job on {target}", lambda: self._handle.blockJobInfo(target, 0))
+        return (int(found["cur"]), int(found["end"])) if found else None
+
+    def ready_mirrors(self) -> frozenset[str]:
+        """The targets whose mirror holds all that the disk holds."""
+        disks = ET.fromstring(self.xml(inactive=False)).iterfind("devices/disk")
+        ready = ((one.find("target"), one.find("mirror")) for one in disks)
+        return frozenset(
+            target.get("dev", "")
+            for target, mirror in ready
+            if target is not None and mirror is not None and mirror.get("ready") == "yes"
+        )
+
+    def end_block_job(self, target: str) -> None:
+        """Give the block job on *target* up, without waiting for its end."""
+        flags = libvirt.VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC
+        self._do(f"end the block job on {target}", lambda: self._handle.blockJobAbort(target, flags))
+
+    def write_limit(self, target: str) -> int:
+        """How much the guest may write to the disk *target* now, bytes a second; 0 without a limit."""
+        flags = libvirt.VIR_DOMAIN_AFFECT_LIVE
+        found = self._do(f"read the limits of {target}", lambda: self._handle.blockIoTune(target, flags))
+        return int(found.get(libvirt.VIR_DOMAIN_BLOCK_IOTUNE_WRITE_BYTES_SEC, 0))
+
+    def limit_writes(self, target: str, bytes_s: int) -> None:
+        """Let the guest write no more than that to the disk *target*; 0 lifts the limit."""
+        limit = {libvirt.VIR_DOMAIN_BLOCK_IOTUNE_WRITE_BYTES_SEC: bytes_s}
+        flags = libvirt.VIR_DOMAIN_AFFECT_LIVE
+        self._do(f"limit writes to {target}", lambda: self._handle.setBlockIoTune(target, limit, flags))
+
+    def on_block_job(self, heard: Callable[[str, int], None]) -> Callable[[], None]:
+        """Call *heard* with target and status of every change of a block job from now on, until what is returned is
+        called. It is called by the thread that serves libvirt's events."""
+        connection = self._handle.connect()
+
+        def tell(_connection: object, _domain: object, target: str, _kind: int, status: int, _opaque: object) -> None:
+            heard(target, status)
+
+        event = libvirt.VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2
+        number = self._do(
+            "listen to its block jobs", lambda: connection.domainEventRegisterAny(self._handle, event, tell, None)
+        )
+        return lambda: connection.domainEventDeregisterAny(number)
 
     def shutdown(self) -> None:
         """Ask the guest to shut down, by its agent when one is connected, else by ACPI."""

@@ -223,6 +223,8 @@ class HypervisorFacts:
     """rsync is there and can compress with zstd."""
     clock: float
     """Unix time on the hypervisor, seconds."""
+    qemu_nbd: bool = False
+    """qemu-nbd is there, which exports a disk for a mirror to write to."""
 
     def as_result(self) -> dict[str, Any]:
         """Plain JSON."""

@@ -32,6 +32,8 @@ class Step(enum.Enum):
     """The steps of the flows; each is one module call on one hypervisor."""
 
     CLAIM = "claim"
+    EXPORT = "export"
+    MIRROR = "mirror"
     HAND_OVER = "hand_over"
     COPY = "copy"
     TAKE_OVER = "take_over"

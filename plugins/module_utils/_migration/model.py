@@ -25,6 +25,22 @@ class Operation(enum.Enum):
     REVERT = "revert"
 
 
+class Transfer(enum.Enum):
+    """How the contents of the disks get to the destination."""
+
+    MIRROR = "mirror"
+    """While the guest runs, every write goes to both hosts; nothing is left to send when it stops."""
+    RSYNC = "rsync"
+    """Files: most of them while the guest runs, what changed since when it is off."""
+
+
+class Verify(enum.Enum):
+    """How the copy is compared with the source before the guest is started from it."""
+
+    QUICK = "quick"
+    FULL = "full"
+
+
 class ClaimRule(enum.Enum):
     """How free capacity is counted.
 
@@ -104,6 +120,9 @@ class Request:
     allow_managed: bool
     capacity: Capacity
     stop: Stop
+    transfer: Transfer | None = None
+    """The one that was asked for; None: the best that can be had."""
+    verify: Verify = Verify.QUICK
 
     @property
     def names_a_size(self) -> bool:
@@ -124,6 +143,12 @@ class DiskPlan:
     new_bytes: int
     """Virtual size after, bytes; equal to old_bytes unless it is the root disk of a resize."""
     allocated_bytes: int
+    cluster_bytes: int = 65536
+    """Of a qcow2 image; the grain of a delta for others."""
+    flatten: bool = False
+    """It has a backing chain, of which the destination gets one image."""
+    readonly: bool = False
+    """The guest cannot write to it."""
 
 
 @dataclass(frozen=True)
@@ -161,11 +186,19 @@ class Migration:
     capacity: Capacity
     expected_outage_s: float
     warnings: tuple[str, ...]
+    transfer: Transfer = Transfer.RSYNC
+    """Records of before there was a choice name none."""
+    transfer_reason: str = ""
+    transfer_forced: bool = False
+    """It was asked for: when it fails, no other is tried."""
+    verify: Verify = Verify.QUICK
 
     def as_result(self) -> dict[str, Any]:
         """Plain JSON, the body of the record."""
         data = asdict(self)
         data["capacity"]["rule"] = self.capacity.rule.value
+        data["transfer"] = self.transfer.value
+        data["verify"] = self.verify.value
         return data
 
     @classmethod
@@ -178,7 +211,14 @@ class Migration:
         values["stop"] = Stop(**values["stop"])
         values["capacity"] = Capacity(**{**values["capacity"], "rule": ClaimRule(values["capacity"]["rule"])})
         values["warnings"] = tuple(values["warnings"])
+        values["transfer"] = Transfer(values.get("transfer", Transfer.RSYNC.value))
+        values["verify"] = Verify(values.get("verify", Verify.QUICK.value))
         return cls(**values)
+
+    @property
+    def written(self) -> tuple[DiskPlan, ...]:
+        """The disks that the guest can write to: those whose contents a mirror keeps the same."""
+        return tuple(one for one in self.disks if not one.readonly)
 
     @property
     def parked(self) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._checks import whereabouts
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks import transfers, whereabouts
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.catalogue import (
     DESTINATION_CHECKS,
     GUEST_CHECKS,
@@ -38,6 +38,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
     Operation,
     Request,
     Size,
+    Transfer,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.request import AUTO
 
@@ -251,6 +252,7 @@ def _free_memory_mib(move: Move) -> float:
 def _migration(move: Move, findings: tuple[Finding, ...], migration_id: str) -> Migration:
     flavor = move.request.flavor
     hosts = (move.source, move.destination)
+    choice = transfers.choose(move)
     return Migration(
         id=migration_id,
         operation=move.request.operation.value,
@@ -272,8 +274,14 @@ def _migration(move: Move, findings: tuple[Finding, ...], migration_id: str) -> 
         compress=move.has_holes and all(can_compress(move, name) for name in hosts),
         stop=move.request.stop,
         capacity=move.request.capacity,
-        expected_outage_s=expected_outage_s(move.bytes_to_copy, running=not move.guest.is_off),
+        expected_outage_s=expected_outage_s(
+            0 if choice.transfer is Transfer.MIRROR else move.bytes_to_copy, running=not move.guest.is_off
+        ),
         warnings=tuple(finding.line() for finding in findings),
+        transfer=choice.transfer,
+        transfer_reason=choice.reason,
+        transfer_forced=move.request.transfer is not None,
+        verify=move.request.verify,
     )
 
 
@@ -287,27 +295,55 @@ def _disk_plan(move: Move, disk: DiskFacts) -> DiskPlan:
         old_bytes=disk.virtual_bytes,
         new_bytes=move.new.root_bytes if is_root else disk.virtual_bytes,
         allocated_bytes=disk.allocated_bytes,
+        readonly=disk.readonly,
     )
 
 
 def expected_outage_s(bytes_to_copy: int, *, running: bool) -> float:
-    """A rough estimate, seconds, to tell minutes from hours: nothing was measured. 0 for a guest that is off."""
+    """A rough estimate, seconds, to tell minutes from hours: nothing was measured. 0 for a guest that is off.
+
+    What has to be copied while the guest is off decides it, which with a mirror is nothing.
+    """
     return round(STOP_AND_START_S + bytes_to_copy / COPY_BYTES_PER_S, 1) if running else 0.0
 
 
 def _steps(migration: Migration) -> tuple[PlanStep, ...]:
     source, destination = migration.source, migration.destination
     both = f"{source}, {destination}"
-    size = human_bytes(migration.bytes_to_copy)
     return (
         PlanStep(both, f"claim: lock the guest, write the record, reserve {_size(migration.new)} on {destination}"),
+        *_before(migration),
         PlanStep(source, f"hand over: {_stopping(migration)}, park {migration.directory} as {migration.parked}"),
-        PlanStep(
-            f"{source} -> {destination}",
-            f"copy {size}{', compressed with zstd,' if migration.compress else ''} into {migration.staging}",
-        ),
+        *_after(migration),
         PlanStep(destination, f"take over: check the images, {_taking_over(migration)}"),
         PlanStep(both, f"finish: VERIFY_RESIZE; {source} keeps {migration.parked} until confirm or revert"),
+    )
+
+
+def _before(migration: Migration) -> tuple[PlanStep, ...]:
+    """What is brought over while the guest runs."""
+    if migration.transfer is not Transfer.MIRROR:
+        return ()
+    targets = ", ".join(one.target for one in migration.written)
+    return (
+        PlanStep(migration.destination, f"export: an empty image in {migration.staging} for each of {targets}"),
+        PlanStep(
+            f"{migration.source} -> {migration.destination}",
+            f"mirror {targets} ({human_bytes(migration.bytes_to_copy)}) while the guest runs, until it is off",
+        ),
+    )
+
+
+def _after(migration: Migration) -> tuple[PlanStep, ...]:
+    """What is brought over when it is off."""
+    if migration.transfer is Transfer.MIRROR:
+        return ()
+    size = human_bytes(migration.bytes_to_copy)
+    return (
+        PlanStep(
+            f"{migration.source} -> {migration.destination}",
+            f"copy {size}{', compressed with zstd,' if migration.compress else ''} into {migration.staging}",
+        ),
     )
 
 
@@ -342,10 +378,12 @@ def _heading(migration: Migration) -> tuple[str, ...]:
     size = (
         f"{_size(migration.old)} -> {_size(migration.new)}" if migration.old != migration.new else _size(migration.old)
     )
+    zstd = migration.compress and migration.transfer is Transfer.RSYNC
     return (
         f"{migration.name}: {migration.operation} from {migration.source} to {migration.destination}",
         f"  size             {size}{f' ({migration.flavor})' if migration.flavor else ''}",
-        f"  to copy          {human_bytes(migration.bytes_to_copy)}{' (zstd)' if migration.compress else ''}",
+        f"  to copy          {human_bytes(migration.bytes_to_copy)}{' (zstd)' if zstd else ''}",
+        f"  transfer         {migration.transfer.value}: {migration.transfer_reason}",
         f"  expected outage  {outage}",
     )
 

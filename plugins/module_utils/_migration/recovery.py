@@ -217,9 +217,15 @@ def _started(known: Known) -> bool:
     return begun and not any(e.event is Event.FAIL for e in mine)
 
 
+def _copy_ended(source: tuple[Entry, ...]) -> bool:
+    """A copy, or a mirror that was whole when the guest went off."""
+    handed = [e for e in source if (e.phase, e.step, e.event) == (Phase.MOVE, Step.HAND_OVER, Event.END)]
+    return _has(source, Phase.MOVE, Step.COPY, Event.END) or any(e.result.get("mirrored") for e in handed)
+
+
 def _source_alone(case: Case) -> Decision:
     """A take-over is only asked for after the copy has ended, and that end is in the source's own journal."""
-    if not _has(case.known.source, Phase.MOVE, Step.COPY, Event.END):
+    if not _copy_ended(case.known.source):
         return case.both(Act.UNDO, "the destination was never asked to start the guest: it goes back to the source")
     if case.prefer is Prefer.SOURCE:
         return case.both(Act.UNDO, "the destination counts as dead: the guest goes back to the source")

@@ -29,6 +29,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
     Operation,
     Request,
     Stop,
+    Transfer,
+    Verify,
 )
 
 AUTO = "auto"
@@ -43,9 +45,9 @@ _MOVES = frozenset({Operation.RESIZE, Operation.MIGRATE})
 def parse_request(raw: Mapping[str, Any]) -> Request:
     """The request that the variables in *raw* make.
 
-    It reads operation, vm, flavor, vcpus, memory_mib, root_gib, dest, root_disk, allow_managed, flavors, capacity and
-    stop, and leaves other keys alone. C(flavors) replaces OpenStack's five. Numbers given beside a flavor override
-    that part of it: C(flavor=m1.large root_gib=100) is m1.large with a root disk of 100 GiB.
+    It reads operation, vm, flavor, vcpus, memory_mib, root_gib, dest, root_disk, allow_managed, flavors, capacity,
+    stop, transfer and verify, and leaves other keys alone. C(flavors) replaces OpenStack's five. Numbers given beside a
+    flavor override that part of it: C(flavor=m1.large root_gib=100) is m1.large with a root disk of 100 GiB.
 
     Raises Refused: VM_MISSING, VM_DUPLICATE, VALUE_INVALID (its subject is the variable), FLAVOR_INVALID,
     FLAVOR_UNKNOWN, FLAVOR_PART_UNMAPPED, SIZE_MISSING, SIZE_NOT_ALLOWED, DEST_REQUIRED, DEST_NOT_ALLOWED,
@@ -67,7 +69,14 @@ def parse_request(raw: Mapping[str, Any]) -> Request:
         allow_managed=parse_flag("allow_managed", given.get("allow_managed", False)),
         capacity=_capacity(given.get("capacity", {})),
         stop=_stop(given.get("stop", {})),
+        transfer=_transfer(given.get("transfer", AUTO)),
+        verify=Verify(_choice("verify", given.get("verify", Verify.QUICK.value), [one.value for one in Verify])),
     )
+
+
+def _transfer(value: Any) -> Transfer | None:
+    name = _choice("transfer", value, [AUTO, *(one.value for one in Transfer)])
+    return None if name == AUTO else Transfer(name)
 
 
 def _is_empty(value: Any) -> bool:

@@ -134,16 +134,22 @@ def _closing(entry: Entry) -> tuple[Step, Event, str]:
 def _undone(source: Sequence[Entry], destination: Sequence[Entry]) -> Status | None:
     """failed: undone wherever something was done; error: an undo was begun somewhere and is not complete."""
     touched = [journal for journal in (source, destination) if journal]
-    begun = [_has(journal, Phase.MOVE, Step.UNDO, Event.BEGIN) for journal in touched]
+    begun = [_undo_begun(journal) for journal in touched]
     ended = [any((e.phase, *_closing(e)) == (Phase.MOVE, *_CLOSED_BOOK) for e in journal) for journal in touched]
     if not any(begun) or _kept_going(source, destination):
         return None
     return Status.FAILED if all(ended) else Status.ERROR
 
 
+def _undo_begun(entries: Sequence[Entry]) -> bool:
+    """Not by one of single steps, after which the move goes on in another way: that one does not close the book."""
+    begun = [e for e in entries if (e.phase, e.step, e.event, e.effect) == (Phase.MOVE, Step.UNDO, Event.BEGIN, "")]
+    return any(CLOSE in e.result.get("effects", (CLOSE,)) for e in begun)
+
+
 def _kept_going(source: Sequence[Entry], destination: Sequence[Entry]) -> bool:
     """The take-over ended, only its answer was lost: the destination refuses to undo, the source never ends one."""
     taken = _has(destination, Phase.MOVE, Step.TAKE_OVER, Event.END)
-    undoing = _has(destination, Phase.MOVE, Step.UNDO, Event.BEGIN)
+    undoing = _undo_begun(destination)
     given_up = any((e.phase, *_closing(e)) == (Phase.MOVE, *_CLOSED_BOOK) for e in source)
     return taken and not undoing and not given_up

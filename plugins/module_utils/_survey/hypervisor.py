@@ -9,6 +9,7 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -55,6 +56,7 @@ def survey(hypervisor: Hypervisor, store: Store, images: str, clock: Callable[[]
         bridges=_bridges(),
         rsync_zstd=_rsync_zstd(),
         clock=clock(),
+        qemu_nbd=shutil.which("qemu-nbd") is not None,
     )
 
 

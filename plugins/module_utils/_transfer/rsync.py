@@ -50,6 +50,8 @@ class Peer:
     """Private key; empty: what root's ssh offers."""
     known_hosts_file: str = ""
     """Empty: ssh's own."""
+    control_path: str = ""
+    """Socket of an ssh whose connection may be shared; empty: a connection of its own."""
 
 
 @dataclass(frozen=True)
@@ -74,19 +76,25 @@ class Copied:
     seconds: float
 
 
-def ssh_argv(peer: Peer) -> tuple[str, ...]:
-    """ssh that never asks, never trusts an unknown key, and gives up on a silent link."""
+def ssh_argv(peer: Peer, alive: tuple[int, int] = (5, 6)) -> tuple[str, ...]:
+    """ssh that never asks, never trusts an unknown key, and gives up on a silent link.
+
+    *alive*: how often the other side is asked whether it lives, seconds, and how many questions may stay unanswered.
+    """
+    interval_s, unanswered = alive
     options = {
         "BatchMode": "yes",
         "StrictHostKeyChecking": "yes",
         "ConnectTimeout": "10",
-        "ServerAliveInterval": "5",
-        "ServerAliveCountMax": "6",
+        "ServerAliveInterval": str(interval_s),
+        "ServerAliveCountMax": str(unanswered),
         "Compression": "no",
         "Ciphers": _CIPHERS,
     }
     if peer.known_hosts_file:
         options["UserKnownHostsFile"] = peer.known_hosts_file
+    if peer.control_path:
+        options["ControlPath"] = peer.control_path
     argv = ["ssh", "-T", "-p", str(peer.port)]
     for name, value in options.items():
         argv += ["-o", f"{name}={value}"]

@@ -8,6 +8,7 @@ PRIVATE to the collection kvmops.mobility.
 
 from __future__ import annotations
 
+import base64
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -118,6 +119,39 @@ def _start(unit: Unit, argv: Sequence[str]) -> None:
     options = [f"--property={one}" for one in properties]
     command = ("systemd-run", "--quiet", f"--unit={unit.name}", "--setenv=LC_ALL=C", *options, "--", *argv)
     run(command, timeout_s=_QUICK_S)
+
+
+def start_service(unit: Unit, argv: Sequence[str], properties: Sequence[str] = (), program: str = "") -> None:
+    """Start *argv* as a unit that works until it is stopped, with the text of a *program* as its standard input.
+
+    It runs as root unless *properties* say otherwise, and is never started again by systemd: whoever relied on it has
+    to learn that it went away. Raises CommandFailed(COMMAND_FAILED) when it cannot be started.
+    """
+    wanted = [
+        "Type=exec",
+        f"StandardOutput=truncate:{unit.output}",
+        f"StandardError=truncate:{unit.errors}",
+        "UMask=0077",
+        "TimeoutStopSec=5",
+        *properties,
+    ]
+    if program:
+        wanted.append(f"StandardInputData={base64.b64encode(program.encode()).decode()}")
+    options = [f"--property={one}" for one in wanted]
+    run(
+        ("systemd-run", "--quiet", f"--unit={unit.name}", "--setenv=LC_ALL=C", *options, "--", *argv),
+        timeout_s=_QUICK_S,
+    )
+
+
+def words(unit: Unit) -> str:
+    """What the unit said on standard error, its last kibibyte."""
+    return _text(unit.errors).strip()[-1024:]
+
+
+def stop_soon(name: str) -> None:
+    """Ask systemd to end the unit, without waiting for that."""
+    run(("systemctl", "stop", "--no-block", f"{name}.service"), timeout_s=_QUICK_S, accept=(0, 5))
 
 
 def forget(name: str) -> bool:

@@ -25,6 +25,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
     Flavor,
     Migration,
     Operation,
+    Transfer,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan
 from ansible_collections.kvmops.mobility.tests.unit.builders import (
@@ -147,6 +148,8 @@ CASES = [
         guest(directory_entries=(entry(apparent_bytes=20 * GIB),)),
         where=there(rsync_zstd=False),
     ),
+    Case("TRANSFER_IMPOSSIBLE", ("web1", "is off"), guest(state="shut off"), request(transfer=Transfer.MIRROR)),
+    Case("TRANSFER_IMPOSSIBLE", ("c2",), asked=request(transfer=Transfer.MIRROR), where=there(qemu_nbd=False)),
     # size
     Case("SAME_FLAVOR", ("web1", "20 GiB"), asked=request(vcpus=2, memory_mib=2048, root_gib=20)),
     Case(

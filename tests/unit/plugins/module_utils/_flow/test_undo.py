@@ -287,7 +287,7 @@ def test_only_what_was_asked_for_is_taken_back_and_the_book_stays_open(bed: Bed)
     staging(bed).mkdir()
     assert bed.carry_out(Step.UNDO, undo.plan, only=["copy"])["undone"] == ["copy"]
     assert (staging(bed).exists(), parked(bed).exists(), bed.domain().is_off()) == (False, True, True)
-    assert derive(bed.journal(), ()) is Status.ERROR
+    assert derive(bed.journal(), ()) is Status.MIGRATING  # a move may go on after it in another way
     assert carry_out(bed) == ["fence", "stop", "autostart_off"]
     assert derive(bed.journal(), ()) is Status.FAILED
 

@@ -181,15 +181,17 @@ def test_the_rendered_plan() -> None:
         "web1: resize from c1 to c2",
         "  size             2 vCPUs, 2048 MiB, root 20 GiB -> 4 vCPUs, 4096 MiB, root 40 GiB",
         "  to copy          1 GiB",
-        "  expected outage  about 20 s",
+        "  transfer         mirror: the guest runs, so its disks are mirrored before it stops",
+        "  expected outage  about 10 s",
         "  steps",
         "    1  c1, c2    claim: lock the guest, write the record, reserve 4 vCPUs, 4096 MiB, root 40 GiB on c2",
-        "    2  c1        hand over: ask the guest to stop every 10 s for 60 s, else pull the plug, park "
+        "    2  c2        export: an empty image in /var/lib/libvirt/images/web1.id-1.staging for each of vda",
+        "    3  c1 -> c2  mirror vda (1 GiB) while the guest runs, until it is off",
+        "    4  c1        hand over: ask the guest to stop every 10 s for 60 s, else pull the plug, park "
         "/var/lib/libvirt/images/web1 as /var/lib/libvirt/images/web1_resize",
-        "    3  c1 -> c2  copy 1 GiB into /var/lib/libvirt/images/web1.id-1.staging",
-        "    4  c2        take over: check the images, grow vda from 20 GiB to 40 GiB, define the guest with 4 vCPUs "
+        "    5  c2        take over: check the images, grow vda from 20 GiB to 40 GiB, define the guest with 4 vCPUs "
         "and 4096 MiB, start it, set autostart as it was",
-        "    5  c1, c2    finish: VERIFY_RESIZE; c1 keeps /var/lib/libvirt/images/web1_resize until confirm or revert",
+        "    6  c1, c2    finish: VERIFY_RESIZE; c1 keeps /var/lib/libvirt/images/web1_resize until confirm or revert",
         "  warning  JUST_STARTED: web1: the guest was started 5 s ago and may not hear a shutdown request yet. "
         "Nothing needs to be done: the request is repeated. Waiting a little makes the outage shorter.",
     ]

@@ -182,7 +182,10 @@ def failed_move(*undo: Entry) -> tuple[Any, Any]:
     )
 
 
-UNDO = tuple(replace(one, effect=CLOSE) if one.effect else one for one in step(Step.UNDO, 110.0, 111.0))
+UNDO = tuple(
+    replace(one, effect=CLOSE) if one.effect else replace(one, result={"effects": [CLOSE]})
+    for one in step(Step.UNDO, 110.0, 111.0)
+)
 
 
 def test_a_move_that_failed_and_was_undone() -> None:

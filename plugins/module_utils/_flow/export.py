@@ -1,0 +1,100 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Step export: the destination makes an empty image for each disk the guest writes to, and lets the source fill it.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
+from ansible_collections.kvmops.mobility.plugins.module_utils._disk import image
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Migration
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import export as exports
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.export import Export
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
+
+_CREATE_S = 60
+_LISTEN_S = 30
+_POLL_S = 0.05
+
+
+def plan(context: Context) -> Plan:
+    """For each disk an image and its export; those that are served already are left alone."""
+    migration = context.record().migration
+    effects: list[Effect] = []
+    told = []
+    for disk in migration.written:
+        export = of(context, migration, disk)
+        told.append({"target": disk.target, "socket": export.socket})
+        if transient.phase(export.unit) is not transient.Phase.RUNNING:
+            effects += [_image(export, disk), _serve(context, export)]
+    return Plan(tuple(effects), result={"exports": told})
+
+
+def of(context: Context, migration: Migration, disk: DiskPlan) -> Export:
+    """The export of one disk of a migration on its destination."""
+    return Export(
+        migration=migration.id,
+        target=disk.target,
+        path=str(Path(migration.staging) / Path(disk.path).name),
+        format=disk.format,
+        user=context.params.get("migration_user") or "root",
+        stall_s=context.params.get("stall_s") or 0,
+    )
+
+
+def _image(export: Export, disk: DiskPlan) -> Effect:
+    """Exactly as large as the source's: a mirror onto a larger one fails at once. It grows when it is taken over."""
+    options = f"cluster_size={disk.cluster_bytes}" if disk.format == "qcow2" else "preallocation=off"
+    made = ("qemu-img", "create", "-q", "-f", disk.format, "-o", options, export.path, str(disk.old_bytes))
+
+    def create() -> None:
+        # Not by root in a directory that somebody else can write to.
+        run(("runuser", "-u", export.user, "--", *made), timeout_s=_CREATE_S)
+        found = image.inspect(export.path, disk.format)
+        if found.virtual_bytes != disk.old_bytes:
+            raise MobilityError(
+                "EXPORT_FAILED",
+                export.path,
+                f"was made with {found.virtual_bytes} bytes, and {disk.old_bytes} are needed.",
+                "Use transfer=rsync.",
+            )
+
+    return Effect(f"image_{disk.target}", f"make {export.path} of {disk.old_bytes} bytes", create)
+
+
+def _serve(context: Context, export: Export) -> Effect:
+    def serve() -> Mapping[str, Any]:
+        transient.forget(export.unit)
+        exports.start(export, str(context.store.make(context.store.migration(export.migration))))
+        _wait(context, export)
+        return {}
+
+    undo = {"kind": "stop_unit", "name": export.unit}
+    return Effect(f"export_{export.target}", f"export it at {export.socket}", serve, undo=undo)
+
+
+def _wait(context: Context, export: Export) -> None:
+    """Until it listens. Raises MobilityError(EXPORT_FAILED) when it ends or does not."""
+    logs = str(context.store.migration(export.migration))
+    began = context.monotonic()
+    while not os.path.exists(export.socket):
+        ended = transient.phase(export.unit) is not transient.Phase.RUNNING
+        if ended or context.monotonic() - began > _LISTEN_S:
+            said = " ".join(transient.words(transient.Unit(export.unit, logs)).split())
+            raise MobilityError(
+                "EXPORT_FAILED",
+                export.path,
+                f"qemu-nbd does not serve it: {said or 'it said nothing'}.",
+                "Look at the storage of this hypervisor, or use transfer=rsync.",
+            )
+        context.sleep(_POLL_S)

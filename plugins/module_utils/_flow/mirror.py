@@ -1,0 +1,277 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Step mirror: while the guest runs on the source, every disk it writes to becomes the same on the destination.
+
+One call starts, the next ones attach: what works is libvirt's block jobs and the tunnel's unit, not this module.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import quoteattr
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
+from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import record
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Migration
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import identity
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import progress, rsync, tunnel
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.progress import Sample
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
+
+_POLL_S = 0.5
+_FILES_S = 3600
+_MIB = 2**20
+
+
+def plan(context: Context) -> Plan:
+    """Tunnel, other files, jobs; a call that finds them at work only waits, and leaves no line in the journal."""
+    migration = context.record().migration
+    domain = context.hypervisor.domain(migration.uuid)
+    if domain.is_off():
+        raise Refused("MIRROR_FAILED", migration.name, "is off, and only a guest that runs can be mirrored.", _RSYNC)
+    path = tunnel.unit_name(migration.id)
+    if transient.phase(path) is transient.Phase.RUNNING and context.params["started"]:
+        wait = Effect("ready", "wait until every disk is the same on both sides", lambda: _wait(context, domain))
+        slowing = _throttle(context, domain, migration)
+        return Plan((*slowing, wait), untouched=not slowing)
+    return Plan(
+        (
+            _tunnel(context, domain, migration),
+            Effect("files", "copy what the guest does not write to", lambda: _files(context, migration)),
+            Effect("mirror", "mirror its disks", lambda: _wait(context, domain)),
+        )
+    )
+
+
+_RSYNC = "Run it again, or with transfer=rsync."
+
+
+def _tunnel(context: Context, domain: Domain, migration: Migration) -> Effect:
+    def open_up() -> None:
+        transient.forget(tunnel.unit_name(migration.id))
+        where = tunnel.domain_directory(domain.id())
+        forwards = {_socket(where, one["target"]): one["socket"] for one in context.params["exports"]}
+        logs = str(context.store.make(context.store.migration(migration.id)))
+        where_to = _peer(context.params, migration)
+        path = tunnel.Tunnel(migration.id, where_to, forwards, context.params["stall_s"], logs)
+        tunnel.open_up(path, context.monotonic, context.sleep)
+
+    undo = {
+        "kind": "end_mirror",
+        "uuid": migration.uuid,
+        "unit": tunnel.unit_name(migration.id),
+        "targets": [one.target for one in migration.written],
+        "directory": tunnel.domain_directory(domain.id()),
+    }
+    return Effect("tunnel", f"forward sockets to {migration.destination_address}", open_up, undo=undo)
+
+
+def _socket(directory: str, target: str) -> str:
+    return f"{directory}/kvmops-{target}.sock"
+
+
+def _peer(params: Mapping[str, Any], migration: Migration, control_path: str = "") -> rsync.Peer:
+    """The staging directory of the destination, by the migration user."""
+    found = identity.of(params["user"], params["identity_file"], params["known_hosts_file"])
+    return rsync.Peer(
+        address=migration.destination_address,
+        user=params["user"],
+        directory=migration.staging,
+        port=params["port"],
+        identity_file=found.identity_file,
+        known_hosts_file=found.known_hosts_file,
+        control_path=control_path,
+    )
+
+
+def other_files(migration: Migration, directory: str) -> list[str]:
+    """What is in the guest's directory besides the disks it writes to."""
+    mirrored = {Path(one.path).name for one in migration.written}
+    return sorted(str(one) for one in Path(directory).iterdir() if one.is_file() and one.name not in mirrored)
+
+
+def _files(context: Context, migration: Migration) -> Mapping[str, Any]:
+    """Those, and the two definitions; what of them changes until the guest is off is sent again by the hand-over."""
+    definitions = str(record.definitions_directory(context.store, migration.id))
+    files = other_files(migration, migration.directory)
+    versions = {os.path.basename(one): _version(one) for one in files}
+    _send(context, migration, [*files, definitions])
+    return {"files": versions}
+
+
+def carry(context: Context, migration: Migration, directory: str, sent: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+    """Send again what of *directory* is not as it was *sent*; the digests of that for the destination to compare with.
+
+    rsync itself compares what it sends; the digests are for what it sent in haste.
+    """
+    files = other_files(migration, directory)
+    changed = [one for one in files if sent.get(os.path.basename(one)) != _version(one)]
+    if changed:
+        _send(context, migration, changed)
+    return {"digests": {os.path.basename(one): digest.digest(one) for one in changed}}
+
+
+def _send(context: Context, migration: Migration, paths: Sequence[str]) -> int:
+    """Copy files into the staging directory through the tunnel; the bytes on the wire."""
+    control = tunnel.control_path(str(context.store.migration(migration.id)))
+    where = _peer(context.params, migration, control)
+    copy = rsync.Copy(tuple(paths), where, compress=False, bandwidth_mib_s=0, resume=False)
+    return rsync.carry_out(copy, lambda argv: run(argv, timeout_s=_FILES_S), context.monotonic).bytes_sent
+
+
+def _version(path: str) -> list[int]:
+    """What changes when a file is written to."""
+    status = os.stat(path)
+    return [status.st_ino, status.st_size, status.st_mtime_ns]
+
+
+def _wait(context: Context, domain: Domain) -> Mapping[str, Any]:
+    """Start what is not started, as many at once as allowed, until all are ready or this call's time is over."""
+    params = context.params
+    targets = [one["target"] for one in params["exports"]]
+    started = set(params["started"])
+    history: list[Sample] = []
+    began = context.monotonic()
+    while True:
+        ready = domain.ready_mirrors()
+        jobs = {one: domain.block_job(one) for one in targets}
+        _look(context, domain, [one for one in targets if one in started and jobs[one] is None])
+        working = [one for one in targets if jobs[one] is not None and one not in ready]
+        waiting = [one for one in targets if one not in started]
+        for target in waiting[: max(0, params["parallel"] - len(working))]:
+            _start(context, domain, target)
+            started.add(target)
+        history.append(_sample(context, jobs))
+        if ready.issuperset(targets):
+            return _told(started, history, ready=True)
+        if context.monotonic() - began >= params["wait_s"]:
+            return _told(started, history, ready=False)
+        context.sleep(_POLL_S)
+
+
+def _throttle(context: Context, domain: Domain, migration: Migration) -> tuple[Effect, ...]:
+    """The guest's writes are limited as long as it runs, unless they are already."""
+    limit = context.params["write_limit_bytes_s"]
+    before = {one.target: domain.write_limit(one.target) for one in migration.written}
+    if not limit or all(one == limit for one in before.values()):
+        return ()
+
+    def throttle() -> None:
+        context.warn(f"MIRROR_THROTTLED: {domain.name} may write no more than {limit} bytes a second to each disk")
+        for target in before:
+            domain.limit_writes(target, limit)
+
+    undo = {"kind": "limit_writes", "uuid": migration.uuid, "limits": before}
+    return (Effect("throttle", f"limit the guest's writes to {limit} bytes a second", throttle, undo=undo),)
+
+
+def unthrottle(context: Context, how: Mapping[str, Any]) -> None:
+    """Give a guest the limits of its writes back that it had."""
+    domain = context.hypervisor.find(how["uuid"])
+    if domain is None or domain.is_off():
+        return  # the limit was that of its run
+    for target, limit in how["limits"].items():
+        domain.limit_writes(target, limit)
+
+
+def _told(started: set[str], history: Sequence[Sample], *, ready: bool) -> dict[str, Any]:
+    last = history[-1]
+    return {
+        "ready": ready,
+        "started": sorted(started),
+        "done_bytes": last.done_bytes,
+        "total_bytes": last.total_bytes,
+        "rate_bytes_s": round(progress.rate_bytes_s(history)),
+    }
+
+
+def _sample(context: Context, jobs: Mapping[str, tuple[int, int] | None]) -> Sample:
+    known = [one for one in jobs.values() if one is not None]
+    return Sample(context.monotonic(), sum(done for done, _end in known), sum(end for _done, end in known))
+
+
+def _look(context: Context, domain: Domain, lost: Sequence[str]) -> None:
+    """Raises MobilityError(MIRROR_FAILED) when a job that was started is gone, with what the tunnel said."""
+    if not lost:
+        return
+    logs = str(context.store.migration(context.params["migration"]))
+    path = transient.Unit(tunnel.unit_name(context.params["migration"]), logs)
+    said = " ".join(transient.words(path).split())
+    ended = transient.phase(path.name) is not transient.Phase.RUNNING
+    why = f"the tunnel ended: {said or 'without a word'}" if ended else "its export ended, or its storage is full"
+    raise MobilityError(
+        "MIRROR_FAILED", domain.name, f"the mirror of {', '.join(lost)} ended before it was ready; {why}.", _RSYNC
+    )
+
+
+def _start(context: Context, domain: Domain, target: str) -> None:
+    where = _socket(tunnel.domain_directory(domain.id()), target)
+    destination = (
+        f"<disk type='network' device='disk'><driver name='qemu' type='raw'/><source protocol='nbd'>"
+        f"<host transport='unix' socket={quoteattr(where)}/></source></disk>"
+    )
+    try:
+        domain.start_mirror(target, destination, context.params["bandwidth_mib_s"] * _MIB)
+    except MobilityError as error:
+        if "Permission denied" in error.message:
+            raise MobilityError(
+                "MIRROR_CONFINED",
+                domain.name,
+                f"its QEMU may not connect to {where}: {error.message}",
+                "Look for a denial of AppArmor or SELinux in the journal of this hypervisor, or use transfer=rsync.",
+            ) from None
+        raise
+
+
+def end(context: Context, how: Mapping[str, Any]) -> None:
+    """Take a mirror back: no job, no tunnel, no socket. The guest goes on.
+
+    A job is asked to end first; where the link is silent it cannot, and the end of the tunnel ends it. Raises
+    MobilityError(MIRROR_STUCK) when libvirt still has one after that.
+    """
+    domain = context.hypervisor.find(how["uuid"])
+    running = domain is not None and not domain.is_off()
+    if domain is not None and running:
+        for target in how["targets"]:
+            if domain.block_job(target) is not None:
+                domain.end_block_job(target)
+        _until_none(context, domain, how["targets"], _ASKED_S)
+    transient.forget(how["unit"])
+    for target in how["targets"]:
+        Path(_socket(how["directory"], target)).unlink(missing_ok=True)
+    if domain is not None and running and not _until_none(context, domain, how["targets"], _ENDED_S):
+        raise MobilityError(
+            "MIRROR_STUCK",
+            domain.name,
+            "its block jobs did not end after their tunnel was gone.",
+            "Look at virsh blockjob for its disks; the guest itself is not harmed. Then run recover.",
+        )
+
+
+_ASKED_S = 3
+_ENDED_S = 15
+
+
+def _until_none(context: Context, domain: Domain, targets: Sequence[str], timeout_s: float) -> bool:
+    began = context.monotonic()
+    while any(domain.block_job(one) is not None for one in targets) and not domain.is_off():
+        if context.monotonic() - began >= timeout_s:
+            return False
+        context.sleep(_POLL_S / 5)
+    return True
+
+
+def disks_without(domain: Domain, disks: Sequence[DiskPlan]) -> list[str]:
+    """The targets of *disks* whose mirror is not ready now."""
+    ready = domain.ready_mirrors()
+    return [one.target for one in disks if one.target not in ready]

@@ -1,0 +1,88 @@
+#!/usr/bin/python
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: disk_export
+short_description: Let another hypervisor fill images here while its guest runs
+version_added: 0.1.0
+author:
+  - kvmops.mobility contributors (@kvmops)
+description:
+  - >-
+    Makes an empty image in the staging directory for each disk the guest writes to, with the format, the exact size and
+    the cluster size of the source's, and exports it with C(qemu-nbd).
+  - >-
+    Each export is a transient systemd unit of the migration user, with a socket in a directory that only this user and
+    root can enter. Nothing listens on the network. The unit also keeps count of what goes by, which is what
+    M(kvmops.mobility.domain_take_over) takes as proof that a copy is complete.
+extends_documentation_fragment:
+  - kvmops.mobility.attributes
+  - kvmops.mobility.attributes.acting
+  - kvmops.mobility.frame
+  - kvmops.mobility.frame.step
+options:
+  migration_user:
+    description: Owns the staging directory and the images, and runs the exports.
+    type: str
+    default: kvmops
+  stall_s:
+    description: >-
+      An answer that takes longer than so many seconds ends the export: the guest's writes wait for it, see
+      M(kvmops.mobility.disk_mirror).
+    type: int
+    default: 5
+requirements:
+  - qemu-nbd and systemd on the hypervisor
+seealso:
+  - module: kvmops.mobility.disk_mirror
+"""
+
+EXAMPLES = r"""
+---
+- name: Export images for the guest's disks
+  kvmops.mobility.disk_export:
+    migration: "{{ kvmops_migration.id }}"
+  delegate_to: "{{ kvmops_migration.destination }}"
+"""
+
+RETURN = r"""
+exports:
+  description: The disks by target, each with the socket of its export.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - target: vda
+      socket: /run/kvmops-983351e3afb8-export-vda/export.sock
+
+steps:
+  description: The effects, in order; in check mode those that would be.
+  returned: always
+  type: list
+  elements: dict
+  sample:
+    - name: export_vda
+      does: export it at /run/kvmops-983351e3afb8-export-vda/export.sock
+      seconds: 0.2
+"""
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow.export import plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+
+
+def main() -> None:
+    """Entry point."""
+    options = {
+        "migration_user": {"type": "str", "default": "kvmops"},
+        "stall_s": {"type": "int", "default": 5},
+    }
+    run(Spec(options=options, libvirt=False, step=Step.EXPORT), plan)
+
+
+if __name__ == "__main__":
+    main()
