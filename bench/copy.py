@@ -241,15 +241,13 @@ def table(results: Results, cell: str) -> Table:
                 f"{len(there)}" + (f", {failed} failed" if failed else ""),
             )
         )
-    return Table(title(cell), rows)
+    return Table(title(results, cell), rows)
 
 
-def title(cell: str) -> str:
+def title(results: Results, cell: str) -> str:
     """What a cell is, for people."""
-    whole, _plus, percent = cell.partition("+")
-    known = {one.name: one.says for one in cells.CELLS}
-    says = known.get(whole, "")
-    return f"{whole}: {says}" + (f"; {percent} of the clusters changed since a first copy" if percent else "")
+    percent = cell.partition("+")[2]
+    return results.title(cell) + (f"; {percent} of the clusters changed since a first copy" if percent else "")
 
 
 def write(path: Path) -> int:

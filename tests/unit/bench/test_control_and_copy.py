@@ -80,12 +80,15 @@ def test_receipt_of_a_guest_that_was_off() -> None:
 
 
 def test_title_of_a_delta() -> None:
-    assert copy.title("size1+10%") == "size1: 1 GiB allocated; 10% of the clusters changed since a first copy"
+    results = Results([{"cell": "size1+10%", "setup": {"says": "1 GiB allocated"}}])
+    assert (
+        copy.title(results, "size1+10%") == "size1+10%: 1 GiB allocated; 10% of the clusters changed since a first copy"
+    )
 
 
 def test_table_has_the_bytes_by_those_wanted() -> None:
     run = {
         **{"cell": "base", "method": "scp", "repeat": 1, "ok": True, "wall_s": 2.0, "wire_bytes": 3 << 20},
-        **{"wanted_bytes": 2 << 20, "cpu_both_s": 1.0, "peak_both_mib": 5.0},
+        **{"wanted_bytes": 2 << 20, "cpu_both_s": 1.0, "peak_both_mib": 5.0, "setup": {"says": ""}},
     }
     assert copy.table(Results([run]), "base").rows[1] == ("scp", "2.0", "3", "1.50", "1.0", "5", "1")
