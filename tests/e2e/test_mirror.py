@@ -77,7 +77,7 @@ def test_nobody_else_can_reach_what_a_mirror_opens(guest: str) -> None:
     listening = {host: lab.shell(host, LISTENERS) for host in HOSTS}
     found: dict[str, Any] = {}
     with moving(guest, found, cold_resize_bandwidth_mib_s=4):
-        lab.wait_for("the mirror to copy", lambda: mirroring(guest), timeout_s=60)
+        lab.wait_for("the mirror to copy", lambda: mirroring(guest), timeout_s=180)
         assert {host: lab.shell(host, LISTENERS) for host in HOSTS} == listening
         for host in HOSTS:
             sockets = lab.shell(host, SOCKETS).split()
@@ -93,7 +93,7 @@ def test_nobody_else_can_reach_what_a_mirror_opens(guest: str) -> None:
 def test_without_its_tunnel_the_disks_go_by_rsync(guest: str) -> None:
     found: dict[str, Any] = {}
     with moving(guest, found, cold_resize_bandwidth_mib_s=4):
-        lab.wait_for("the mirror to copy", lambda: mirroring(guest), timeout_s=60)
+        lab.wait_for("the mirror to copy", lambda: mirroring(guest), timeout_s=180)
         lab.shell("c1", f"systemctl kill --signal=KILL $({UNITS} | grep tunnel)")
     assert found["run"].code == 0, found["run"].output
     assert "MIRROR_FAILED" in found["run"].output
@@ -106,7 +106,7 @@ def test_without_its_tunnel_the_disks_go_by_rsync(guest: str) -> None:
 def test_asked_for_it_is_the_mirror_or_nothing(guest: str) -> None:
     found: dict[str, Any] = {}
     with moving(guest, found, cold_resize_bandwidth_mib_s=4, transfer="mirror"):
-        lab.wait_for("the mirror to copy", lambda: mirroring(guest), timeout_s=60)
+        lab.wait_for("the mirror to copy", lambda: mirroring(guest), timeout_s=180)
         lab.shell("c2", f"systemctl kill --signal=KILL $({UNITS} | grep export)")
     assert found["run"].code != 0
     assert any("MIRROR_FAILED" in one for one in found["run"].failures())
