@@ -207,24 +207,33 @@ class Witness:
     def __init__(self, directory: str, stall_s: float) -> None:
         self._directory = directory
         self._stall_s = stall_s
+        self._lock = threading.Lock()
+        self._exit_code: int | None = None
         self.conversations: list[Conversation] = []
 
-    def note(self, exit_code: int | None = None) -> None:
+    def ended(self, exit_code: int) -> None:
+        """qemu-nbd is gone, which nobody takes back."""
+        self._exit_code = exit_code
+        self.note()
+
+    def note(self) -> None:
         """Write the state, whole or not at all."""
-        state = {
-            "clients": [one.as_result() for one in self.conversations],
-            "exit_code": exit_code,
-            "at": time.time(),
-        }
         path = os.path.join(self._directory, "state.json")
-        with open(path + ".part", "w", encoding="ascii") as file:
-            json.dump(state, file)
-        os.replace(path + ".part", path)
+        with self._lock:
+            state = {
+                "clients": [one.as_result() for one in self.conversations],
+                "exit_code": self._exit_code,
+                "at": time.time(),
+            }
+            with open(path + ".part", "w", encoding="ascii") as file:
+                json.dump(state, file)
+            os.replace(path + ".part", path)
 
     def attend(self, client: socket.socket) -> None:
         """Carry one client's bytes both ways until either side is gone."""
         seen = Conversation(time.monotonic)
         self.conversations.append(seen)
+        self.note()  # before its first byte goes by: the word of one who has left is not good for it
         server = socket.socket(socket.AF_UNIX)
         server.connect(os.path.join(self._directory, "image.sock"))
         pumps = [
@@ -297,7 +306,7 @@ def main(directory: str, stall_s: float, argv: list[str]) -> int:
     witness.note()
     threading.Thread(target=_accept, args=(listener, witness), daemon=True).start()
     code = child.wait()
-    witness.note(code)
+    witness.ended(code)
     return code
 
 
