@@ -295,11 +295,11 @@ def main(directory: str, stall_s: float, argv: list[str]) -> int:
         signal.signal(number, lambda *_ignored: child.terminate())
     image = os.path.join(directory, "image.sock")
     give_up = time.monotonic() + _START_S
-    while not os.path.exists(image) and child.poll() is None and time.monotonic() < give_up:
+    while not _serves(image):
+        if child.poll() is not None or time.monotonic() > give_up:
+            child.kill()
+            return child.wait() or 1
         time.sleep(_POLL_S)
-    if not os.path.exists(image):
-        child.kill()
-        return child.wait() or 1
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(os.path.join(directory, "export.sock"))
     listener.listen(1)
@@ -308,6 +308,17 @@ def main(directory: str, stall_s: float, argv: list[str]) -> int:
     code = child.wait()
     witness.ended(code)
     return code
+
+
+def _serves(path: str) -> bool:
+    """Whether qemu-nbd greets there: it makes its socket first, and opens the image after that."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(_START_S)
+        try:
+            probe.connect(path)
+            return bool(probe.recv(1))
+        except OSError:
+            return False
 
 
 def _accept(listener: socket.socket, witness: Witness) -> None:

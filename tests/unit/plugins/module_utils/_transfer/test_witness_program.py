@@ -265,6 +265,18 @@ def test_told_to_end_it_ends_with_qemu_nbd_and_says_so(serve: Serve) -> None:
     assert exports.shortcoming(served.state()) == "its export ended by itself with 0"
 
 
+def test_an_image_that_cannot_be_opened(serve: Serve, tmp_path: Path) -> None:
+    served = Served(str(tmp_path))
+    served.image.unlink()
+    argv = [one.replace(served.export.directory, str(tmp_path)) for one in exports.serve_argv(served.export)]
+    done = subprocess.run(
+        argv, input=exports.program(), capture_output=True, text=True, timeout=PATIENCE_S, check=False
+    )
+    assert done.returncode != 0
+    assert str(served.image) in done.stderr
+    assert not (tmp_path / "export.sock").exists()
+
+
 def test_one_that_says_nothing_and_leaves(serve: Serve) -> None:
     served = serve()
     with socket.socket(socket.AF_UNIX) as client:
