@@ -270,9 +270,7 @@ def cut(data: bytes, at: list[int]) -> list[bytes]:
 @settings(max_examples=40)
 @given(pieces(), st.lists(st.lists(st.integers(0, 10_000), max_size=6), min_size=1, max_size=5))
 def test_how_it_arrives_makes_no_difference(said: list[Piece], cuts: list[list[int]]) -> None:
-    apart = [
-        (side, part) for number, (side, data) in enumerate(said) for part in cut(data, cuts[number % len(cuts)])
-    ]
+    apart = [(side, part) for number, (side, data) in enumerate(said) for part in cut(data, cuts[number % len(cuts)])]
     byte_by_byte = [(side, bytes([one])) for side, data in said for one in data]
     assert told(apart) == told(said) == told(byte_by_byte)
 
