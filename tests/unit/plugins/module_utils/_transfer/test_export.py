@@ -99,7 +99,7 @@ def test_a_whole_copy() -> None:
         (state(GOOD, exit_code=-9), "its export ended by itself with -9"),
         (
             state({**GOOD, "not_understood": "the server sent 0x1"}),
-            "not all of what went by was understood: the server",
+            "not all of what went by was understood",
         ),
         (state({**GOOD, "stalled_s": 5.04}), "an answer was not there after 5.0 s"),
         (state({**GOOD, "errors": 2}), "2 requests were answered with an error"),

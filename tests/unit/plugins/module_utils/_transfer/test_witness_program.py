@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, kvmops.mobility contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The witness as it runs on a hypervisor, without systemd: its text on standard input, qemu-nbd, and QEMU's own clients."""
+"""The witness as it runs on a hypervisor, but for systemd: its text on standard input, qemu-nbd, QEMU's own clients."""
 
 from __future__ import annotations
 
