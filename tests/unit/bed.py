@@ -73,6 +73,7 @@ class Jobs:
         self.limits: dict[str, int] = {}
         self.listeners: list[Callable[[str, int], None]] = []
         self.before_look: Callable[[], None] = lambda: None
+        self.before_end: Callable[[], object] = lambda: None
 
     def move(self, target: str) -> dict[str, int]:
         """What blockJobInfo says of a job that goes on meanwhile."""
@@ -151,8 +152,11 @@ class Handle:
         self._jobs.running[target] = (0, MIB)
 
     def blockJobAbort(self, target: str, flags: int) -> None:  # noqa: N802 - libvirt's name
+        self._jobs.before_end()
         self._must_run()
         assert flags == libvirt.VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC
+        if target not in self._jobs.running:
+            raise libvirt_error(libvirt.VIR_ERR_OPERATION_INVALID, f"disk {target} does not have an active block job")
         if not self._jobs.deaf:
             del self._jobs.running[target]
 
