@@ -243,8 +243,7 @@ def end(context: Context, how: Mapping[str, Any]) -> None:
     running = domain is not None and not domain.is_off()
     if domain is not None and running:
         for target in how["targets"]:
-            if domain.block_job(target) is not None:
-                domain.end_block_job(target)
+            _ask_to_end(domain, target)
         _until_none(context, domain, how["targets"], _ASKED_S)
     transient.forget(how["unit"])
     for target in how["targets"]:
@@ -262,9 +261,29 @@ _ASKED_S = 3
 _ENDED_S = 15
 
 
+def _ask_to_end(domain: Domain, target: str) -> None:
+    """A job that ended between look and request, by itself or with its guest, is what was wanted."""
+    try:
+        if _has_job(domain, target):
+            domain.end_block_job(target)
+    except MobilityError:
+        if _has_job(domain, target):
+            raise
+
+
+def _has_job(domain: Domain, target: str) -> bool:
+    """libvirt does not answer that for a guest that is off."""
+    try:
+        return domain.block_job(target) is not None
+    except MobilityError:
+        if domain.is_off():
+            return False
+        raise
+
+
 def _until_none(context: Context, domain: Domain, targets: Sequence[str], timeout_s: float) -> bool:
     began = context.monotonic()
-    while any(domain.block_job(one) is not None for one in targets) and not domain.is_off():
+    while any(_has_job(domain, one) for one in targets):
         if context.monotonic() - began >= timeout_s:
             return False
         context.sleep(_POLL_S / 5)
