@@ -29,8 +29,8 @@ class Units:
         """By name, the whole argument vector of systemd-run."""
         self.calls: list[tuple[str, str]] = []
         """What was done to which unit, in order."""
-        self.on_start: Callable[[str], None] = _nothing
-        self.on_stop: Callable[[str], None] = _nothing
+        self.on_start: Callable[[str], object] = _nothing
+        self.on_stop: Callable[[str], object] = _nothing
         self.starts_as = RUNNING
 
     def run(

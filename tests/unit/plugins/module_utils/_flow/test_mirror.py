@@ -91,7 +91,7 @@ def here(bed: Bed, units: Units, monkeypatch: pytest.MonkeyPatch) -> Source:
     directory = tunnel.domain_directory
     monkeypatch.setattr(tunnel, "domain_directory", lambda number: directory(number, str(bed.root / "qemu")))
     monkeypatch.setattr(tunnel, "_is_socket", lambda _path: True)
-    monkeypatch.setattr(tunnel.os, "chown", lambda *_arguments: None)
+    monkeypatch.setattr(os, "chown", lambda *_arguments: None)
     return found
 
 

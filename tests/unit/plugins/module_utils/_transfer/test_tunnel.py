@@ -119,7 +119,7 @@ def test_sockets_that_come_one_after_the_other_are_waited_for(source: Source) ->
 def test_the_sockets_are_qemus(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     """The directory is that of the user QEMU runs as; each socket is given to it."""
     given: list[tuple[str, int, int]] = []
-    monkeypatch.setattr(tunnel.os, "chown", lambda *arguments: given.append(arguments))
+    monkeypatch.setattr(os, "chown", lambda *arguments: given.append(arguments))
     source.units.on_start = lambda _name: source.listens(*source.paths)
     source.open_up()
     owner = source.directory.stat()

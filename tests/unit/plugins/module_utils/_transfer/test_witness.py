@@ -244,7 +244,7 @@ def pieces(draw: st.DrawFn) -> list[Piece]:
         data = draw(st.binary(max_size=40)) if kind == WRITE else b""
         found.append(("client", ask(kind, cookie, data=data)))
         asked.append(cookie)
-        while asked and draw(st.booleans()):
+        while bool(asked) and draw(st.booleans()):
             one = asked.pop(draw(st.integers(0, len(asked) - 1)))
             answer = draw(st.sampled_from((chunk, extended_chunk)))
             number = draw(st.sampled_from((0, 0, 0, ERROR_CHUNK)))
