@@ -195,7 +195,13 @@ class Mirrored:
         self.migration = bed.keep_record("source")
         bed.jobs.running["vda"] = (MIB, MIB)
         units.shown[TUNNEL] = RUNNING
-        self.params: dict[str, Any] = {"mirrored": True, "user": "kvmops", "port": 22, "identity_file": "/k", "known_hosts_file": "/h"}
+        self.params: dict[str, Any] = {
+            "mirrored": True,
+            "user": "kvmops",
+            "port": 22,
+            "identity_file": "/k",
+            "known_hosts_file": "/h",
+        }
         self.files = {one.name: mirror._version(str(one)) for one in (self.log, Path(bed.directory) / "config")}
 
     def run(self, argv: Sequence[str], **_options: Any) -> Completed:
