@@ -56,6 +56,9 @@ class Clock:
         self.now += seconds * self.hurry
 
 
+BYTE_LIMITS = ("total_bytes_sec", "read_bytes_sec", "write_bytes_sec")
+
+
 class Jobs:
     """The mirrors of a guest and the limits of its disks, as the methods that are used see them: the test driver knows
     neither. A job moves when somebody looks at it, as far as *paces* says."""
@@ -70,7 +73,7 @@ class Jobs:
         """libvirt's words when a job is to be started."""
         self.deaf = False
         """Jobs do not end when they are asked to."""
-        self.limits: dict[str, int] = {}
+        self.limits: dict[str, dict[str, int]] = {}
         self.listeners: list[Callable[[str, int], None]] = []
         self.before_look: Callable[[], None] = lambda: None
         self.before_end: Callable[[], object] = lambda: None
@@ -162,11 +165,14 @@ class Handle:
 
     def blockIoTune(self, target: str, _flags: int) -> dict[str, int]:  # noqa: N802 - libvirt's name
         self._must_run()
-        return {libvirt.VIR_DOMAIN_BLOCK_IOTUNE_WRITE_BYTES_SEC: self._jobs.limits.get(target, 0)}
+        return {"total_iops_sec": 7, **dict.fromkeys(BYTE_LIMITS, 0), **self._jobs.limits.get(target, {})}
 
     def setBlockIoTune(self, target: str, limits: dict[str, int], _flags: int) -> None:  # noqa: N802
         self._must_run()
-        self._jobs.limits[target] = limits[libvirt.VIR_DOMAIN_BLOCK_IOTUNE_WRITE_BYTES_SEC]
+        assert set(limits) <= set(BYTE_LIMITS)
+        if limits.get("total_bytes_sec") and (limits.get("read_bytes_sec") or limits.get("write_bytes_sec")):
+            raise libvirt_error(libvirt.VIR_ERR_INVALID_ARG, "total and read/write cannot be set at the same time")
+        self._jobs.limits[target] = {name: limit for name, limit in limits.items() if limit}  # the others are lifted
 
     def guestVcpus(self, _flags: int) -> Any:  # noqa: N802 - libvirt's name
         return self._answers.get("vcpus")

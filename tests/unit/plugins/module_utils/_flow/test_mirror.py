@@ -230,16 +230,21 @@ def test_planning_changes_nothing(here: Source) -> None:
 
 
 def test_its_writes_are_limited_once_and_said(here: Source) -> None:
-    here.bed.jobs.limits["vdb"] = 5 * MIB
+    before = {"vdb": {"write_bytes_sec": 5 * MIB, "read_bytes_sec": 7 * MIB}, "vdc": {"total_bytes_sec": 3 * MIB}}
+    here.bed.jobs.limits.update(before)
     here.carry_out()
     result = here.carry_out(started=["vda"], write_limit_bytes_s=MIB)
     assert result["effects"] == ["throttle", "ready"]
-    assert here.bed.jobs.limits == {"vda": MIB, "vdb": MIB, "vdc": MIB}
+    assert here.bed.jobs.limits == {
+        "vda": {"write_bytes_sec": MIB},
+        "vdb": {"write_bytes_sec": MIB, "read_bytes_sec": 7 * MIB},
+        "vdc": {"write_bytes_sec": MIB, "read_bytes_sec": 3 * MIB},
+    }
     assert [one.split(":")[0] for one in here.bed.warnings] == ["MIRROR_THROTTLED"]
     assert here.carry_out(started=["vda"], write_limit_bytes_s=MIB)["effects"] == ["ready"]
     assert len(here.bed.warnings) == 1
     assert here.undo() == ["throttle", "tunnel"]
-    assert here.bed.jobs.limits == {"vda": 0, "vdb": 5 * MIB, "vdc": 0}
+    assert here.bed.jobs.limits == {"vda": {}, **before}
 
 
 def test_limits_of_a_guest_that_went_off_went_with_it(here: Source) -> None:
@@ -248,7 +253,7 @@ def test_limits_of_a_guest_that_went_off_went_with_it(here: Source) -> None:
     here.bed.domain().shutdown()
     assert here.undo() == ["throttle", "tunnel"]
     here.bed.domain().undefine(keep_nvram=False, keep_tpm=False, remove_managed_save=True)
-    mirror.unthrottle(here.bed.context(), {"uuid": UUID, "limits": {"vda": 0}})
+    mirror.unthrottle(here.bed.context(), {"uuid": UUID, "limits": {"vda": {}}})
 
 
 # --- its end -----------------------------------------------------------------------------------------------------

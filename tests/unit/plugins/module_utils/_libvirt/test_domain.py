@@ -10,7 +10,7 @@ import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Lost, MobilityError, NotFound
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connection import connect, translated
-from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain, Throughput
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt
 from ansible_collections.kvmops.mobility.tests.unit.bed import MIB, Bed, libvirt_error
@@ -182,11 +182,27 @@ def test_a_mirror_that_is_not_ready(mirror: str) -> None:
     assert Domain(Undefined(xml)).ready_mirrors() == frozenset()
 
 
-def test_how_fast_a_guest_may_write(bed: Bed) -> None:
+@pytest.mark.parametrize("limit", [Throughput(), Throughput(write=MIB), Throughput(0, 5, 6), Throughput(total=7)])
+def test_how_fast_a_guest_may_read_and_write(bed: Bed, limit: Throughput) -> None:
     domain = bed.guest()
-    assert domain.write_limit("vda") == 0
-    domain.limit_writes("vda", MIB)
-    assert domain.write_limit("vda") == MIB
+    assert domain.throughput("vda") == Throughput()
+    domain.limit_throughput("vda", limit)
+    assert domain.throughput("vda") == limit
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (Throughput(), Throughput(write=9)),
+        (Throughput(read=5), Throughput(read=5, write=9)),
+        (Throughput(read=5, write=20), Throughput(read=5, write=9)),
+        (Throughput(write=3), Throughput(write=3)),
+        (Throughput(total=20), Throughput(read=20, write=9)),
+        (Throughput(total=4), Throughput(read=4, write=4)),
+    ],
+)
+def test_no_limit_becomes_looser(before: Throughput, after: Throughput) -> None:
+    assert before.with_writes(9) == after == after.with_writes(9)
 
 
 def test_a_mirror_that_is_refused_names_disk_and_guest(bed: Bed) -> None:
