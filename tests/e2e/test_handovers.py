@@ -26,8 +26,8 @@ RUN = Path(f"/var/lib/kvmlab{f'-{lab.INSTANCE}' if lab.INSTANCE else ''}")
 IMAGES = {host: str(RUN / f"hosts/{host}/storage/images") for host in HOSTS}
 GRACEFUL, FORCED = f"{PREFIX}graceful", f"{PREFIX}forced"
 LOAD = ("--load", "disk=1")
-KINDS = {
-    GRACEFUL: ((), PATIENT),
+KINDS: dict[str, tuple[tuple[str, ...], dict[str, object]]] = {
+    GRACEFUL: ((), {**PATIENT}),
     FORCED: (("--ignore-acpi",), {"timeout_s": 1, "retry_interval_s": 1, "on_timeout": "force"}),
 }
 
