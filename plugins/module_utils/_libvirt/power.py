@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, TimedOut
-from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import OFF, Domain
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 
 _POLL_S = 0.1
 _RELEASE_S = 15

@@ -217,9 +217,9 @@ class Mirrored:
     def while_stopping(self, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
         shutdown = Domain.shutdown
 
-        def stop(domain: Domain) -> None:
+        def stop(domain: Domain, *, acpi: bool = False) -> None:
             happens()
-            shutdown(domain)
+            shutdown(domain, acpi=acpi)
 
         monkeypatch.setattr(Domain, "shutdown", stop)
 
@@ -236,7 +236,7 @@ def test_a_guest_that_stops_while_it_is_mirrored(mirrored: Mirrored) -> None:
     assert result["effects"] == ["autostart_off", "stop", "fence", "carry"]
     assert (result["mirrored"], result["mirror_lost"], result["digests"]) == (True, {}, {})
     assert mirrored.sent == []
-    assert mirrored.units.calls == [("stop --no-block", TUNNEL)]
+    assert mirrored.units.calls == []  # the tunnel may still carry the last words of the mirror
     assert mirrored.bed.jobs.listeners == []
     assert mirrored.bed.domain().is_off()
 
@@ -269,7 +269,6 @@ def test_a_mirror_that_is_lost_while_the_guest_stops(
     result = mirrored.carry_out()
     assert (result["mirrored"], result["mirror_lost"]) == (False, {"vda": words})
     assert mirrored.sent == []  # all of it is copied anyway
-    assert mirrored.units.calls == [("stop --no-block", TUNNEL)]
     assert os.path.isdir(mirrored.migration.parked)
 
 
@@ -302,7 +301,6 @@ def test_what_cannot_be_carried_is_copied_with_the_disks(mirrored: Mirrored) -> 
     assert "digests" not in result
     assert len(mirrored.bed.warnings) == 1
     assert "broken pipe" in mirrored.bed.warnings[0]
-    assert mirrored.units.calls == [("stop --no-block", TUNNEL)]
     (last,) = [one for one in mirrored.bed.journal() if one.event is Event.END and not one.effect]
     assert last.result["mirrored"] is False  # what recover reads
 

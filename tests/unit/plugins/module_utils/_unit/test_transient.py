@@ -174,21 +174,6 @@ def test_a_service_that_systemd_refuses(systemd: Systemd) -> None:
         transient.start_service(systemd.unit, ARGV)
 
 
-def test_its_end_is_not_waited_for(systemd: Systemd) -> None:
-    transient.stop_soon(NAME)
-    assert systemd.told() == [["systemctl", "stop", "--no-block", f"{NAME}.service"]]
-
-
-@pytest.mark.parametrize(("code", "fails"), [(5, False), (1, True)], ids=["there is none", "it failed"])
-def test_asking_for_its_end(systemd: Systemd, code: int, fails: bool) -> None:
-    (systemd.home / "systemctl").write_text(f"#!/bin/sh\nexit {code}\n", encoding="ascii")
-    if fails:
-        with pytest.raises(CommandFailed):
-            transient.stop_soon(NAME)
-    else:
-        transient.stop_soon(NAME)
-
-
 def test_its_last_words(systemd: Systemd) -> None:
     assert transient.words(systemd.unit) == ""
     systemd.unit.errors.write_bytes(b"x" * 2000 + b" the end \xff\n")
