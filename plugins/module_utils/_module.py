@@ -168,7 +168,12 @@ def _alone(spec: Spec, context: Context) -> Iterator[None]:
     waits until that has ended, and plans from what it left. A copy is not waited for, it is ended (by its unit).
     """
     parameters = context.params
-    if spec.step in (None, Step.COPY) or context.check or not parameters["migration"] or parameters.get("only"):
+    if (
+        spec.step in (None, Step.PRESYNC, Step.COPY)
+        or context.check
+        or not parameters["migration"]
+        or parameters.get("only")
+    ):
         yield
         return
     directory = context.store.migration(parameters["migration"])

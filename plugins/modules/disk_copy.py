@@ -66,9 +66,17 @@ options:
     type: int
     default: 0
   resume:
-    description: The target may hold a part of it, from a copy that was interrupted. Only what is missing is sent.
+    description: >-
+      The target may hold a part of it, from a copy that was interrupted or of a guest that ran. Every block of it is
+      compared, and only what is missing or differs is sent.
     type: bool
     default: false
+  block_bytes:
+    description: >-
+      What is compared and sent with O(resume), bytes. Best is the cluster size of the images, as
+      M(kvmops.mobility.disk_presync) returns it.
+    type: int
+    default: 65536
   verify:
     description: How the copy is verified.
     type: str
@@ -83,6 +91,7 @@ requirements:
   - rsync on both hypervisors, 3.2 or later for O(compress=true)
   - ssh on the hypervisor
 seealso:
+  - module: kvmops.mobility.disk_presync
   - module: kvmops.mobility.disk_resize
 """
 
@@ -139,6 +148,7 @@ def main() -> None:
         "compress": {"type": "bool", "default": False},
         "bandwidth_mib_s": {"type": "int", "default": 0},
         "resume": {"type": "bool", "default": False},
+        "block_bytes": {"type": "int", "default": 65536},
         "verify": {"type": "str", "choices": ["checksum", "digest", "none"], "default": "checksum"},
     }
     run(Spec(options=options, libvirt=False, step=Step.COPY, step_optional=True), plan)

@@ -232,9 +232,13 @@ def test_every_playbook_that_is_imported_exists() -> None:
 
 
 def included(name: str) -> tuple[str, ...]:
-    """The files it may mean: recover includes what was decided, when there is something to do."""
-    acts = set(Act) - {Act.NOTHING, Act.WAIT, Act.ASK}
-    return tuple(name.replace("{{ kvmops_recovery.act }}", act.value) for act in acts) if "{{" in name else (name,)
+    """The files it may mean: recover includes what was decided, when there is something to do; a move its transfer."""
+    acts = [act.value for act in set(Act) - {Act.NOTHING, Act.WAIT, Act.ASK}]
+    meant = {"{{ kvmops_recovery.act }}": acts, "{{ kvmops_migration.transfer }}": ["rsync"]}
+    for template, values in meant.items():
+        if template in name:
+            return tuple(name.replace(template, value) for value in values)
+    return (name,)
 
 
 def test_every_task_file_that_is_included_exists() -> None:

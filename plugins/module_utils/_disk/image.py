@@ -46,6 +46,8 @@ class Image:
     data_file: str
     compat: str
     internal_snapshots: int
+    cluster_bytes: int = 0
+    """0 for a format without clusters."""
 
     @classmethod
     def from_info(cls, info: Mapping[str, Any]) -> Image:
@@ -59,6 +61,7 @@ class Image:
             data_file=str(specific.get("data-file", "")),
             compat=str(specific.get("compat", "")),
             internal_snapshots=len(info.get("snapshots", ())),
+            cluster_bytes=int(info.get("cluster-size", 0)),
         )
 
 

@@ -32,6 +32,7 @@ class Step(enum.Enum):
     """The steps of the flows; each is one module call on one hypervisor."""
 
     CLAIM = "claim"
+    PRESYNC = "presync"
     HAND_OVER = "hand_over"
     COPY = "copy"
     TAKE_OVER = "take_over"

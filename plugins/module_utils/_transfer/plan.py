@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, kvmops.mobility contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a disk copy will do, as a plan of effects.
+"""What a disk copy will do, in one pass or two, as a plan of effects.
 
 PRIVATE to the collection kvmops.mobility.
 """
@@ -11,11 +11,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import Completed, run
-from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest
-from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest, image
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import identity
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import rsync
@@ -35,7 +38,7 @@ def plan(context: Context) -> Plan:
     def carry_out() -> Mapping[str, Any]:
         with ThreadPoolExecutor(max_workers=1) as aside:
             counting = aside.submit(_digests, copy.sources) if context.params["verify"] == "digest" else None
-            copied = rsync.carry_out(copy, _runner(context, timeout_s), context.monotonic)
+            copied = rsync.carry_out(copy, _runner(context, Step.COPY, timeout_s), context.monotonic)
             result: dict[str, Any] = {"bytes_sent": copied.bytes_sent, "copy_seconds": round(copied.seconds, 3)}
             return {**result, "digests": counting.result()} if counting else result
 
@@ -43,29 +46,66 @@ def plan(context: Context) -> Plan:
         return run(argv, timeout_s=timeout_s)
 
     where = rsync.target(copy.peer)
-    effects = [Effect("copy", f"copy {', '.join(copy.sources)} to {where}", carry_out, undo=_undo(context))]
+    effects = [Effect("copy", f"copy {', '.join(copy.sources)} to {where}", carry_out, undo=_undo(context, Step.COPY))]
     if context.params["verify"] == "checksum":
         effects.append(Effect("verify", f"compare checksums with {where}", lambda: rsync.verify(copy, quick)))
     return Plan(tuple(effects), after={"copied_to": where})
 
 
-def _unit(context: Context) -> transient.Unit:
+def presync(context: Context) -> Plan:
+    """Copy the images of a guest that runs: most of what the copy after its stop would have to send.
+
+    What arrives is torn, and evidence of nothing. So a pass that ends early costs time, and never the move; but what
+    would stop the second pass too is told now, while the guest still runs.
+    """
+    migration = context.record().migration
+    sources = tuple(disk.path for disk in migration.disks)
+    copy = _to(context.params, sources, migration.destination_address, migration.staging)
+    timeout_s = context.params["deadline_s"] or _DEFAULT_TIMEOUT_S
+
+    def carry_out() -> Mapping[str, Any]:
+        block_bytes = _block_bytes(migration)
+        try:
+            copied = rsync.carry_out(copy, _runner(context, Step.PRESYNC, timeout_s), context.monotonic)
+        except CommandFailed as error:
+            if error.code != "COPY_FAILED":
+                raise
+            context.warn(f"{migration.name}: the first pass did not end, the second sends what is missing: {error}")
+            return {"complete": False, "block_bytes": block_bytes, "broken_off": str(error)}
+        seconds = round(copied.seconds, 3)
+        return {
+            "complete": True,
+            "block_bytes": block_bytes,
+            "bytes_sent": copied.bytes_sent,
+            "copy_seconds": seconds,
+        }
+
+    where = rsync.target(copy.peer)
+    words = f"copy {', '.join(sources)} to {where} while the guest runs"
+    return Plan((Effect("presync", words, carry_out, undo=_undo(context, Step.PRESYNC)),), after={"copied_to": where})
+
+
+def _block_bytes(migration: Migration) -> int:
+    return rsync.block_bytes(image.inspect(disk.path, disk.format).cluster_bytes for disk in migration.disks)
+
+
+def _unit(context: Context, step: Step) -> transient.Unit:
     migration = context.params["migration"]
     directory = context.store.make(context.store.migration(migration))
-    return transient.Unit(transient.name_of(migration, "copy"), str(directory))
+    return transient.Unit(transient.name_of(migration, step.value), str(directory))
 
 
-def _runner(context: Context, timeout_s: float) -> rsync.Runner:
+def _runner(context: Context, step: Step, timeout_s: float) -> rsync.Runner:
     """The copy of a migration is a unit, which outlives this module and can be attached to; any other is a child."""
     if not context.params["migration"]:
         return lambda argv: run(argv, timeout_s=timeout_s)
-    unit = _unit(context)
+    unit = _unit(context, step)
     return lambda argv: transient.carry_out(unit, argv, timeout_s, context.monotonic, context.sleep)
 
 
-def _undo(context: Context) -> Mapping[str, Any] | None:
+def _undo(context: Context, step: Step) -> Mapping[str, Any] | None:
     migration = context.params["migration"]
-    return {"kind": "stop_unit", "name": transient.name_of(migration, "copy")} if migration else None
+    return {"kind": "stop_unit", "name": transient.name_of(migration, step.value)} if migration else None
 
 
 def _digests(sources: Sequence[str]) -> dict[str, str]:
@@ -78,19 +118,24 @@ def _digests(sources: Sequence[str]) -> dict[str, str]:
 
 
 def _copy(params: Mapping[str, Any]) -> rsync.Copy:
+    copy = _to(params, tuple(params["src"]), params["address"], params["dest"])
+    return replace(copy, resume=params["resume"], block_bytes=params["block_bytes"])
+
+
+def _to(params: Mapping[str, Any], sources: tuple[str, ...], address: str, directory: str) -> rsync.Copy:
     files = identity.of(params["user"], params["identity_file"], params["known_hosts_file"])
     peer = rsync.Peer(
-        address=params["address"],
+        address=address,
         user=params["user"],
-        directory=params["dest"],
+        directory=directory,
         port=params["port"],
         identity_file=files.identity_file,
         known_hosts_file=files.known_hosts_file,
     )
     return rsync.Copy(
-        sources=tuple(params["src"]),
+        sources=sources,
         peer=peer,
         compress=params["compress"],
         bandwidth_mib_s=params["bandwidth_mib_s"],
-        resume=params["resume"],
+        resume=False,
     )

@@ -22,6 +22,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
     Request,
     Size,
     Stop,
+    Transfer,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import (
     GuestPlan,
@@ -137,10 +138,10 @@ def test_a_guest_that_is_off_has_no_outage_and_stays_off() -> None:
     assert "none, the guest is off" in lines
 
 
-def test_expected_outage_is_the_copy_and_a_constant() -> None:
-    assert expected_outage_s(100 * 2**20 * 60, running=True) == 70.0
-    assert expected_outage_s(0, running=True) == 10.0
-    assert expected_outage_s(10**12, running=False) == 0.0
+def test_expected_outage_is_the_second_pass_and_a_constant() -> None:
+    assert expected_outage_s(250 * 2**20 * 60, Transfer.RSYNC, running=True) == 70.0
+    assert expected_outage_s(0, Transfer.RSYNC, running=True) == 10.0
+    assert expected_outage_s(10**12, Transfer.RSYNC, running=False) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -176,23 +177,31 @@ def test_only_the_files_of_the_directory_are_copied() -> None:
 
 
 def test_the_rendered_plan() -> None:
-    found = plan_one(request(stop=Stop(60, 10, "force")), site(guest(uptime_s=5)))
+    found = plan_one(request(stop=Stop(60, 10, "force"), transfer=Transfer.RSYNC), site(guest(uptime_s=5)))
     assert render_plan(found) == [
         "web1: resize from c1 to c2",
         "  size             2 vCPUs, 2048 MiB, root 20 GiB -> 4 vCPUs, 4096 MiB, root 40 GiB",
         "  to copy          1 GiB",
-        "  expected outage  about 20 s",
+        "  expected outage  about 14 s",
         "  steps",
         "    1  c1, c2    claim: lock the guest, write the record, reserve 4 vCPUs, 4096 MiB, root 40 GiB on c2",
-        "    2  c1        hand over: ask the guest to stop every 10 s for 60 s, else pull the plug, park "
+        "    2  c1 -> c2  presync: copy 1 GiB into /var/lib/libvirt/images/web1.id-1.staging while the guest runs",
+        "    3  c1        hand over: ask the guest to stop every 10 s for 60 s, else pull the plug, park "
         "/var/lib/libvirt/images/web1 as /var/lib/libvirt/images/web1_resize",
-        "    3  c1 -> c2  copy 1 GiB into /var/lib/libvirt/images/web1.id-1.staging",
-        "    4  c2        take over: check the images, grow vda from 20 GiB to 40 GiB, define the guest with 4 vCPUs "
+        "    4  c1 -> c2  copy what differs by then into /var/lib/libvirt/images/web1.id-1.staging",
+        "    5  c2        take over: check the images, grow vda from 20 GiB to 40 GiB, define the guest with 4 vCPUs "
         "and 4096 MiB, start it, set autostart as it was",
-        "    5  c1, c2    finish: VERIFY_RESIZE; c1 keeps /var/lib/libvirt/images/web1_resize until confirm or revert",
+        "    6  c1, c2    finish: VERIFY_RESIZE; c1 keeps /var/lib/libvirt/images/web1_resize until confirm or revert",
         "  warning  JUST_STARTED: web1: the guest was started 5 s ago and may not hear a shutdown request yet. "
         "Nothing needs to be done: the request is repeated. Waiting a little makes the outage shorter.",
     ]
+
+
+def test_a_guest_that_is_off_is_copied_in_one_pass() -> None:
+    off = guest(state="shut off", live_xml="", uptime_s=None)
+    steps = [one.what for one in plan_one(request(transfer=Transfer.RSYNC), site(off)).steps]
+    assert len(steps) == 5
+    assert steps[2] == "copy 1 GiB into /var/lib/libvirt/images/web1.id-1.staging"
 
 
 def test_a_refusal_is_rendered_with_its_reasons() -> None:

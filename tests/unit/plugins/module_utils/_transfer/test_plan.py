@@ -4,14 +4,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._command import Completed
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest
-from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.plan import plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.plan import plan, presync
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed, names
 
 
@@ -28,6 +32,7 @@ def params(bed: Bed, **values: Any) -> dict[str, Any]:
         "compress": False,
         "bandwidth_mib_s": 0,
         "resume": False,
+        "block_bytes": 65536,
         "verify": "checksum",
         "deadline_s": 0,
     }
@@ -74,3 +79,54 @@ def test_the_copy_of_a_migration_is_a_unit_that_an_undo_ends(bed: Bed) -> None:
     assert effect.undo == {"kind": "stop_unit", "name": f"kvmops-{ID}-copy"}
     (alone,) = plan(bed.context(**params(bed, verify="none"))).effects
     assert alone.undo is None
+
+
+# --- the first pass ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The unit that copies: what it was asked for under "argv", and how it ends: an error under "error"."""
+    seen: dict[str, Any] = {}
+
+    def carry_out(unit: transient.Unit, argv: Sequence[str], *_more: object) -> Completed:
+        seen.update(unit=unit.name, argv=list(argv))
+        if "error" in seen:
+            raise seen["error"]
+        return Completed(tuple(argv), 0, "Total bytes sent: 7\n", "")
+
+    monkeypatch.setattr(transient, "carry_out", carry_out)
+    return seen
+
+
+def a_presync(bed: Bed) -> dict[str, Any]:
+    bed.guest()
+    bed.keep_record("source")
+    return dict(bed.carry_out(Step.PRESYNC, presync, **params(bed, migration=ID)))
+
+
+def test_the_first_pass_copies_the_live_images_into_the_staging_directory(bed: Bed, ended: dict[str, Any]) -> None:
+    made = a_presync(bed)
+    assert (made["complete"], made["bytes_sent"], made["block_bytes"]) == (True, 7, 65536)
+    assert ended["unit"] == f"kvmops-{ID}-presync"
+    assert ended["argv"][-2:] == [f"{bed.directory}/disk", f"kvmops@192.0.2.2:{bed.directory}.{ID}.staging/"]
+    assert "--whole-file" in ended["argv"]
+    (begun,) = [one for one in bed.journal() if one.effect and one.undo]
+    assert begun.undo == {"kind": "stop_unit", "name": f"kvmops-{ID}-presync"}
+
+
+def test_a_first_pass_that_is_broken_off_is_a_warning(bed: Bed, ended: dict[str, Any]) -> None:
+    ended["error"] = CommandFailed("COMMAND_FAILED", "rsync", "ended with 20: killed", "")
+    made = a_presync(bed)
+    assert (made["complete"], made["block_bytes"]) == (False, 65536)
+    assert "bytes_sent" not in made
+    (warning,) = bed.warnings
+    assert "web1: the first pass did not end" in warning
+
+
+def test_what_would_stop_the_second_pass_too_fails_while_the_guest_runs(bed: Bed, ended: dict[str, Any]) -> None:
+    ended["error"] = CommandFailed("COMMAND_FAILED", "rsync", "ended with 11: No space left on device", "")
+    with pytest.raises(CommandFailed) as error:
+        a_presync(bed)
+    assert error.value.code == "DEST_DISK_FULL"
+    assert not bed.domain().is_off()
