@@ -168,12 +168,8 @@ def _alone(spec: Spec, context: Context) -> Iterator[None]:
     waits until that has ended, and plans from what it left. A copy is not waited for, it is ended (by its unit).
     """
     parameters = context.params
-    if (
-        spec.step in (None, Step.PRESYNC, Step.COPY)
-        or context.check
-        or not parameters["migration"]
-        or parameters.get("only")
-    ):
+    shared = spec.step in (None, Step.PRESYNC, Step.COPY) or parameters.get("only")
+    if shared or context.check or not parameters["migration"]:
         yield
         return
     directory = context.store.migration(parameters["migration"])

@@ -14,8 +14,8 @@ author:
 description:
   - >-
     The first of two passes: runs rsync on this hypervisor over the images that the migration's guest uses, into the
-    staging directory of the destination. After its stop M(kvmops.mobility.disk_copy) with O(kvmops.mobility.disk_copy#module:resume=true) compares every
-    block and sends what differs.
+    staging directory of the destination. After its stop M(kvmops.mobility.disk_copy) compares every block and sends what
+    differs.
   - >-
     What this pass copies is torn, because the guest goes on writing. It is never taken for a copy by itself.
   - >-
@@ -99,8 +99,8 @@ steps:
   sample:
     - name: presync
       does: >-
-        copy /var/lib/libvirt/images/web1/disk to kvmops@c2.example.com:/var/lib/libvirt/images/web1.4f9a58f6ab27.staging/
-        while the guest runs
+        copy /var/lib/libvirt/images/web1/disk to
+        kvmops@c2.example.com:/var/lib/libvirt/images/web1.4f9a58f6ab27.staging/ while the guest runs
       seconds: 41.3
 """
 
