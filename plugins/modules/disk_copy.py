@@ -84,7 +84,9 @@ options:
       checksum: rsync compares the checksums of both sides afterwards, reading every byte twice.
       digest: >-
         RV(digests) is returned, counted while the copy runs, for the other side to compare its copy with, as
-        M(kvmops.mobility.domain_take_over) does. Holes cost nothing.
+        M(kvmops.mobility.domain_take_over) does. Holes cost nothing. With O(migration), only of files that nothing
+        else vouches for. C(qemu-img check) does for C(qcow2) images with C(verify=quick), the digests of
+        M(kvmops.mobility.disk_digest) for all disks with C(verify=full).
       none: It is not, beyond what rsync does for each file on the way.
     default: checksum
 requirements:

@@ -14,8 +14,8 @@ author:
 description:
   - >-
     The first of two passes: runs rsync on this hypervisor over the images that the migration's guest uses, into the
-    staging directory of the destination. After its stop M(kvmops.mobility.disk_copy) compares every block and sends what
-    differs.
+    staging directory of the destination. After its stop M(kvmops.mobility.disk_copy) compares every block and sends
+    what differs.
   - >-
     What this pass copies is torn, because the guest goes on writing. It is never taken for a copy by itself.
   - >-

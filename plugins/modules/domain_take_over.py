@@ -31,7 +31,16 @@ options:
     type: dict
     default: {}
   digests:
-    description: Digest of each file, as the copy returned them. Without it, the copy is not compared with the source.
+    description: Digest of each file, as the copy returned them. Without it, the files are not compared.
+    type: dict
+  contents:
+    description: >-
+      Digest of what is on each disk of the source, as M(kvmops.mobility.disk_digest) returned it there. Needed for a
+      migration with C(verify=full).
+    type: dict
+    default: {}
+  contents_here:
+    description: The same of this hypervisor's copies.
     type: dict
     default: {}
   entries:
@@ -68,6 +77,10 @@ image_checks:
   description: What the check of each image said, by target.
   returned: on the destination of a move, not in check mode
   type: dict
+contents:
+  description: Digest of what is on each disk, by target; the same on both hypervisors.
+  returned: on the destination of a move with C(verify=full), not in check mode
+  type: dict
 start_requested_at:
   description: When the guest was started, Unix time.
   returned: when it was
@@ -101,7 +114,9 @@ def main() -> None:
     """Entry point."""
     options = {
         "definition_digests": {"type": "dict", "default": {}},
-        "digests": {"type": "dict", "default": {}},
+        "digests": {"type": "dict"},
+        "contents": {"type": "dict", "default": {}},
+        "contents_here": {"type": "dict", "default": {}},
         "entries": {"type": "list", "elements": "dict", "default": []},
         "directory_owner": {"type": "dict", "default": {}},
     }

@@ -11,7 +11,7 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power imp
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import EntryFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import START, Phase
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Migration
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Migration, Verify
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 
 _RUNNING_S = 60
@@ -118,6 +118,7 @@ def _staged(migration: Migration, disk: DiskPlan) -> str:
 
 def _check(context: Context, migration: Migration) -> Mapping[str, Any]:
     _compare(migration, context.params["digests"])
+    contents = _compare_contents(migration, context.params["contents"], context.params["contents_here"])
     checked = {}
     for disk in migration.disks:
         path = _staged(migration, disk)
@@ -130,18 +131,35 @@ def _check(context: Context, migration: Migration) -> Mapping[str, Any]:
                 "The copy is not complete; nothing was started from it.",
             )
         checked[disk.target] = image.check(path, disk.format)
-    return {"image_checks": checked}
+    return {"image_checks": checked, **contents}
 
 
-def _compare(migration: Migration, expected: Mapping[str, str]) -> None:
+def _compare_contents(
+    migration: Migration, expected: Mapping[str, str], found: Mapping[str, str]
+) -> Mapping[str, Mapping[str, str]]:
+    """With verify=full each disk holds what the source's does. Raises MobilityError(COPY_DIFFERS)."""
+    if migration.verify is not Verify.FULL:
+        return {}
+    targets = [disk.target for disk in migration.disks]
+    _same(migration, targets, expected, found)
+    return {"contents": {target: found[target] for target in targets}}
+
+
+def _compare(migration: Migration, expected: Mapping[str, str] | None) -> None:
     """The staged files are what the source had, byte by byte. Raises MobilityError(COPY_DIFFERS)."""
-    found = digest.digests(migration.staging) if expected else {}
-    differing = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+    if expected is not None:
+        found = digest.digests(migration.staging, migration.vouched_for - set(expected))
+        _same(migration, {*expected, *found}, expected, found)
+
+
+def _same(migration: Migration, names: Iterable[str], expected: Mapping[str, str], found: Mapping[str, str]) -> None:
+    """What was not counted on either side counts as different."""
+    differing = sorted(name for name in names if not expected.get(name) or expected.get(name) != found.get(name))
     if differing:
         raise MobilityError(
             "COPY_DIFFERS",
             migration.staging,
-            f"these files are not what the source has: {', '.join(differing)}.",
+            f"these are not what the source has: {', '.join(differing)}.",
             "Nothing was started from them. Look at the storage of both hypervisors, then run it again.",
         )
 

@@ -35,6 +35,7 @@ class Step(enum.Enum):
     PRESYNC = "presync"
     HAND_OVER = "hand_over"
     COPY = "copy"
+    DIGEST = "digest"
     TAKE_OVER = "take_over"
     RELEASE = "release"
     EVIDENCE = "evidence"

@@ -11,9 +11,12 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from pathlib import PurePath
 from typing import Any
 
 GIB = 2**30
+CHECKED_FORMATS = frozenset({"qcow2"})
+"""Those of C(qemu-img check) that guests are moved with."""
 
 
 class Operation(enum.Enum):
@@ -206,6 +209,15 @@ class Migration:
         values["transfer"] = Transfer(values.get("transfer", Transfer.RSYNC.value))
         values["verify"] = Verify(values.get("verify", Verify.QUICK.value))
         return cls(**values)
+
+    @property
+    def vouched_for(self) -> frozenset[str]:
+        """Names of the files that are not compared byte by byte after the copy, since something else is.
+
+        With full, what the guest sees on each disk is; with quick, QEMU checks images in formats that have a check.
+        """
+        full = self.verify is Verify.FULL
+        return frozenset(PurePath(one.path).name for one in self.disks if full or one.format in CHECKED_FORMATS)
 
     @property
     def parked(self) -> str:

@@ -9,7 +9,7 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -37,7 +37,11 @@ def plan(context: Context) -> Plan:
 
     def carry_out() -> Mapping[str, Any]:
         with ThreadPoolExecutor(max_workers=1) as aside:
-            counting = aside.submit(_digests, copy.sources) if context.params["verify"] == "digest" else None
+            counting = (
+                aside.submit(_digests, copy.sources, _vouched(context))
+                if context.params["verify"] == "digest"
+                else None
+            )
             copied = rsync.carry_out(copy, _runner(context, Step.COPY, timeout_s), context.monotonic)
             result: dict[str, Any] = {"bytes_sent": copied.bytes_sent, "copy_seconds": round(copied.seconds, 3)}
             return {**result, "digests": counting.result()} if counting else result
@@ -108,12 +112,16 @@ def _undo(context: Context, step: Step) -> Mapping[str, Any] | None:
     return {"kind": "stop_unit", "name": transient.name_of(migration, step.value)} if migration else None
 
 
-def _digests(sources: Sequence[str]) -> dict[str, str]:
+def _vouched(context: Context) -> frozenset[str]:
+    return context.record().migration.vouched_for if context.params["migration"] else frozenset()
+
+
+def _digests(sources: Sequence[str], without: Collection[str]) -> dict[str, str]:
     """Of the files in the directories whose contents are copied: what the other side compares its copy with."""
     found: dict[str, str] = {}
     for source in sources:
         if source.endswith("/"):
-            found.update(digest.digests(source))
+            found.update(digest.digests(source, without))
     return found
 
 

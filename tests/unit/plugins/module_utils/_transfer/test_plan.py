@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._command import Co
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Verify
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.plan import plan, presync
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed, names
@@ -71,6 +73,21 @@ def test_digests_are_counted_of_what_is_copied(bed: Bed, monkeypatch: pytest.Mon
     assert made["digests"] == {"disk": digest.digest(f"{bed.directory}/disk")}
     (effect,) = plan(bed.context(**params(bed, verify="none"))).effects
     assert "digests" not in (effect.do() or {})
+
+
+@pytest.mark.parametrize(("verify", "compared"), [(Verify.QUICK, {"log", "raw"}), (Verify.FULL, {"log"})])
+def test_what_something_else_vouches_for_is_not_digested(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch, verify: Verify, compared: set[str]
+) -> None:
+    bed.guest()
+    (disk,) = bed.migration().disks
+    raw = replace(disk, target="vdb", path=f"{bed.directory}/raw", format="raw")
+    bed.keep_record("source", disks=(disk, raw), verify=verify)
+    for name in ("raw", "log"):
+        Path(bed.directory, name).write_bytes(b"x")
+    monkeypatch.setattr(transient, "carry_out", lambda _unit, argv, *_more: Completed(tuple(argv), 0, "", ""))
+    (effect,) = plan(bed.context(**params(bed, migration=ID, verify="digest"))).effects
+    assert set((effect.do() or {})["digests"]) == compared
 
 
 def test_the_copy_of_a_migration_is_a_unit_that_an_undo_ends(bed: Bed) -> None:
