@@ -39,8 +39,11 @@ def run(
     timeout_s: float,
     accept: Sequence[int] = (0,),
     environment: Mapping[str, str] | None = None,
+    stdin: IO[bytes] | None = None,
 ) -> Completed:
     """Run *argv* without a shell, in the C locale so that its words can be read, with more in its *environment*.
+
+    It reads *stdin*, a file; without one, nothing.
 
     Raises CommandFailed (COMMAND_MISSING, COMMAND_FAILED with the exit code and the last words) and
     TimedOut (COMMAND_TIMED_OUT); the program is ended in that case.
@@ -52,7 +55,7 @@ def run(
             capture_output=True,
             check=False,
             env=variables,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin or subprocess.DEVNULL,
             text=True,
             errors="replace",
             timeout=timeout_s,

@@ -61,6 +61,13 @@ options:
       zeros, and on links below 2 Gbit/s.
     type: bool
     default: false
+  probe:
+    description: >-
+      Without O(compress), send a few MiB of random data by the same ssh, look at samples of the images, and compress
+      with zstd where the link carries less than 2 Gbit/s and the samples shrink by a tenth at least. Give it only where
+      both sides have zstd.
+    type: bool
+    default: false
   bandwidth_mib_s:
     description: Limit in MiB/s, V(0) for none.
     type: int
@@ -112,6 +119,18 @@ bytes_sent:
   description: Bytes that went over the wire.
   returned: success, not in check mode
   type: int
+wire:
+  description: Why it was compressed or was not.
+  returned: with O(compress) or O(probe), not in check mode
+  type: str
+link_mib_s:
+  description: What the link carries, MiB/s; null when it could not be measured.
+  returned: when O(probe) measured it, not in check mode
+  type: float
+shrinks_to:
+  description: The share that compression leaves of samples of the images.
+  returned: when O(probe) measured it, not in check mode
+  type: float
 digests:
   description: Digest of each copied file, by name.
   returned: O(verify=digest), not in check mode
@@ -148,6 +167,7 @@ def main() -> None:
         "identity_file": {"type": "path"},
         "known_hosts_file": {"type": "path"},
         "compress": {"type": "bool", "default": False},
+        "probe": {"type": "bool", "default": False},
         "bandwidth_mib_s": {"type": "int", "default": 0},
         "resume": {"type": "bool", "default": False},
         "block_bytes": {"type": "int", "default": 65536},

@@ -23,6 +23,8 @@ description:
     keep the second one from working too, such as a full disk or a host key that changed, is a failure, before the guest
     was stopped.
   - >-
+    How the data goes over the wire is chosen by a short probe, as with O(kvmops.mobility.disk_copy#module:probe).
+  - >-
     The copy is a transient systemd unit that outlives this module and the controller; a second call attaches to the one
     that runs.
 extends_documentation_fragment:
@@ -45,16 +47,12 @@ options:
   known_hosts_file:
     description: Known hosts file on this hypervisor, as for M(kvmops.mobility.disk_copy).
     type: path
-  compress:
-    description: Compress with zstd on the wire, as for M(kvmops.mobility.disk_copy).
-    type: bool
-    default: false
   bandwidth_mib_s:
     description: Limit in MiB/s, V(0) for none.
     type: int
     default: 0
 requirements:
-  - rsync on both hypervisors, 3.2 or later for O(compress=true)
+  - rsync on both hypervisors, 3.2 or later to compress
   - ssh and C(qemu-img) on the hypervisor
 seealso:
   - module: kvmops.mobility.disk_copy
@@ -78,6 +76,22 @@ broken_off:
   description: Why it did not.
   returned: RV(complete=false)
   type: str
+compress:
+  description: Whether it was compressed with zstd; the second pass should be too.
+  returned: success, not in check mode
+  type: bool
+wire:
+  description: Why it was or was not.
+  returned: when it was compressed, or measured
+  type: str
+link_mib_s:
+  description: What the link carries, measured with a few MiB, MiB/s; null when it could not be measured.
+  returned: when it was measured
+  type: float
+shrinks_to:
+  description: The share that compression leaves of samples of the images.
+  returned: when the link was measured
+  type: float
 block_bytes:
   description: What the second pass should compare and send, bytes.
   returned: success, not in check mode
@@ -116,7 +130,6 @@ def main() -> None:
         "port": {"type": "int", "default": 22},
         "identity_file": {"type": "path"},
         "known_hosts_file": {"type": "path"},
-        "compress": {"type": "bool", "default": False},
         "bandwidth_mib_s": {"type": "int", "default": 0},
     }
     run(Spec(options=options, libvirt=False, step=Step.PRESYNC), presync)

@@ -187,6 +187,8 @@ class Migration:
     """Records of before there was a choice name none."""
     transfer_reason: str = ""
     verify: Verify = Verify.QUICK
+    zstd: bool = False
+    """rsync on both sides can compress with zstd."""
 
     def as_result(self) -> dict[str, Any]:
         """Plain JSON, the body of the record."""

@@ -252,6 +252,7 @@ def _free_memory_mib(move: Move) -> float:
 def _migration(move: Move, findings: tuple[Finding, ...], migration_id: str) -> Migration:
     flavor = move.request.flavor
     hosts = (move.source, move.destination)
+    zstd = all(can_compress(move, name) for name in hosts)
     choice = transfers.choose(move)
     return Migration(
         id=migration_id,
@@ -271,7 +272,7 @@ def _migration(move: Move, findings: tuple[Finding, ...], migration_id: str) -> 
         autostart=move.guest.autostart,
         definition_digest=digest(move.guest.xml),
         bytes_to_copy=move.bytes_to_copy,
-        compress=move.has_holes and all(can_compress(move, name) for name in hosts),
+        compress=move.has_holes and zstd,
         stop=move.request.stop,
         capacity=move.request.capacity,
         expected_outage_s=expected_outage_s(move.bytes_to_copy, choice.transfer, running=not move.guest.is_off),
@@ -279,6 +280,7 @@ def _migration(move: Move, findings: tuple[Finding, ...], migration_id: str) -> 
         transfer=choice.transfer,
         transfer_reason=choice.reason,
         verify=move.request.verify,
+        zstd=zstd,
     )
 
 

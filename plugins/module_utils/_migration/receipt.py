@@ -55,6 +55,8 @@ class Receipt:
     bytes_sent: int
     bytes_before: int
     """Of these, while the guest still ran."""
+    wire: str
+    """Whether it was compressed, and why; empty when that was no question."""
     where: str
     """Inventory name of the hypervisor that has the guest, empty when that cannot be told."""
     unheard: tuple[str, ...]
@@ -89,6 +91,8 @@ class Receipt:
             lines.append(f"  outage           {_outage(self.outage)}")
         if self.bytes_sent:
             lines.append(f"  copied           {_sent(self.bytes_sent, self.bytes_before)}")
+        if self.wire:
+            lines.append(f"  on the wire      {self.wire}")
         lines += [f"  kept             {one}" for one in self.kept]
         return lines + [f"  next             {one}" for one in self.next_commands]
 
@@ -139,15 +143,17 @@ def build(
     """The receipt of *phase*; *clock_offset_s* is the destination's clock minus the source's."""
     status = derive(source, destination)
     where = _where(migration, status, unheard)
-    before = int(_result(source, phase, Step.PRESYNC).get("bytes_sent", 0))
+    first, second = (_result(source, phase, step) for step in (Step.PRESYNC, Step.COPY))
+    before = int(first.get("bytes_sent", 0))
     return Receipt(
         migration=migration,
         phase=phase,
         status=status,
         steps=_steps(migration, phase, source, destination, clock_offset_s),
         outage=_measure(phase, source, destination, clock_offset_s),
-        bytes_sent=before + int(_result(source, phase, Step.COPY).get("bytes_sent", 0)),
+        bytes_sent=before + int(second.get("bytes_sent", 0)),
         bytes_before=before,
+        wire=str(first.get("wire", second.get("wire", ""))),
         where=where,
         unheard=unheard,
         kept=_kept(migration, status),

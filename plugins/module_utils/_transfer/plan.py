@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import Completed, run
@@ -21,7 +21,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import identity
-from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import rsync
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import probe, rsync
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 
 _DEFAULT_TIMEOUT_S = 7 * 24 * 3600
@@ -36,14 +36,15 @@ def plan(context: Context) -> Plan:
     timeout_s = context.params["deadline_s"] or _DEFAULT_TIMEOUT_S
 
     def carry_out() -> Mapping[str, Any]:
+        sending, wire = _probed(copy, context.params["probe"])
         with ThreadPoolExecutor(max_workers=1) as aside:
             counting = (
                 aside.submit(_digests, copy.sources, _vouched(context))
                 if context.params["verify"] == "digest"
                 else None
             )
-            copied = rsync.carry_out(copy, _runner(context, Step.COPY, timeout_s), context.monotonic)
-            result: dict[str, Any] = {"bytes_sent": copied.bytes_sent, "copy_seconds": round(copied.seconds, 3)}
+            copied = rsync.carry_out(sending, _runner(context, Step.COPY, timeout_s), context.monotonic)
+            result = {**wire, "bytes_sent": copied.bytes_sent, "copy_seconds": round(copied.seconds, 3)}
             return {**result, "digests": counting.result()} if counting else result
 
     def quick(argv: Sequence[str]) -> Completed:
@@ -65,28 +66,44 @@ def presync(context: Context) -> Plan:
     migration = context.record().migration
     sources = tuple(disk.path for disk in migration.disks)
     copy = _to(context.params, sources, migration.destination_address, migration.staging)
+    copy = replace(copy, compress=migration.compress)
     timeout_s = context.params["deadline_s"] or _DEFAULT_TIMEOUT_S
 
     def carry_out() -> Mapping[str, Any]:
-        block_bytes = _block_bytes(migration)
+        sending, wire = _probed(copy, migration.zstd)
+        known = {**wire, "compress": sending.compress, "block_bytes": _block_bytes(migration)}
         try:
-            copied = rsync.carry_out(copy, _runner(context, Step.PRESYNC, timeout_s), context.monotonic)
+            copied = rsync.carry_out(sending, _runner(context, Step.PRESYNC, timeout_s), context.monotonic)
         except CommandFailed as error:
             if error.code != "COPY_FAILED":
                 raise
             context.warn(f"{migration.name}: the first pass did not end, the second sends what is missing: {error}")
-            return {"complete": False, "block_bytes": block_bytes, "broken_off": str(error)}
+            return {**known, "complete": False, "broken_off": str(error)}
         seconds = round(copied.seconds, 3)
-        return {
-            "complete": True,
-            "block_bytes": block_bytes,
-            "bytes_sent": copied.bytes_sent,
-            "copy_seconds": seconds,
-        }
+        return {**known, "complete": True, "bytes_sent": copied.bytes_sent, "copy_seconds": seconds}
 
     where = rsync.target(copy.peer)
     words = f"copy {', '.join(sources)} to {where} while the guest runs"
     return Plan((Effect("presync", words, carry_out, undo=_undo(context, Step.PRESYNC)),), after={"copied_to": where})
+
+
+def _probed(copy: rsync.Copy, wanted: bool) -> tuple[rsync.Copy, dict[str, Any]]:
+    """The copy as it should go over the wire, and why. What is compressed already for its holes stays so."""
+    if copy.compress:
+        return copy, {"wire": "zstd: most of the images are holes, which rsync sends as zeros"}
+    if not wanted:
+        return copy, {}
+    files = [path for source in copy.sources for path in _files(source)]
+    found = probe.measure(copy.peer, files)
+    wire = probe.decide(found, copy.bandwidth_mib_s)
+    return replace(copy, compress=wire.compress), {"wire": wire.why, **asdict(found)}
+
+
+def _files(source: str) -> list[str]:
+    """The file itself, or those directly in a directory whose contents are copied."""
+    if not source.endswith("/"):
+        return [source] if os.path.isfile(source) else []
+    return sorted(entry.path for entry in os.scandir(source) if entry.is_file(follow_symlinks=False))
 
 
 def _block_bytes(migration: Migration) -> int:
@@ -143,7 +160,7 @@ def _to(params: Mapping[str, Any], sources: tuple[str, ...], address: str, direc
     return rsync.Copy(
         sources=sources,
         peer=peer,
-        compress=params["compress"],
+        compress=params.get("compress", False),
         bandwidth_mib_s=params["bandwidth_mib_s"],
         resume=False,
     )

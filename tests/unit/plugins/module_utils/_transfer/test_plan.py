@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import Completed
-from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest
+from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest, image
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Verify
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import probe
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.plan import plan, presync
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed, names
@@ -32,6 +33,7 @@ def params(bed: Bed, **values: Any) -> dict[str, Any]:
         "identity_file": None,
         "known_hosts_file": None,
         "compress": False,
+        "probe": False,
         "bandwidth_mib_s": 0,
         "resume": False,
         "block_bytes": 65536,
@@ -116,6 +118,10 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return seen
 
 
+def a_link(monkeypatch: pytest.MonkeyPatch, mib_s: float) -> None:
+    monkeypatch.setattr(probe, "link_mib_s", lambda _peer: mib_s)
+
+
 def a_presync(bed: Bed) -> dict[str, Any]:
     bed.guest()
     bed.keep_record("source")
@@ -130,6 +136,30 @@ def test_the_first_pass_copies_the_live_images_into_the_staging_directory(bed: B
     assert "--whole-file" in ended["argv"]
     (begun,) = [one for one in bed.journal() if one.effect and one.undo]
     assert begun.undo == {"kind": "stop_unit", "name": f"kvmops-{ID}-presync"}
+
+
+@pytest.mark.parametrize(("mib_s", "compress"), [(100.0, True), (1000.0, False)])
+def test_the_probe_decides_how_it_goes_over_the_wire(
+    bed: Bed, ended: dict[str, Any], monkeypatch: pytest.MonkeyPatch, mib_s: float, compress: bool
+) -> None:
+    a_link(monkeypatch, mib_s)
+    bed.guest()
+    Path(bed.directory, "disk").write_bytes(b"word " * 100_000)
+    monkeypatch.setattr(image, "inspect", lambda *_given: image.Image(1, 1, "qcow2", "", "", "1.1", 0, 65536))
+    bed.keep_record("source", zstd=True)
+    made = bed.carry_out(Step.PRESYNC, presync, **params(bed, migration=ID))
+    assert made["compress"] is compress
+    assert ("--compress-choice=zstd" in ended["argv"]) is compress
+    assert made["link_mib_s"] == mib_s
+    assert f"carries {mib_s:.0f} MiB/s" in made["wire"]
+
+
+def test_without_zstd_on_both_sides_nothing_is_asked(
+    bed: Bed, ended: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "measure", lambda *_given: pytest.fail("measured"))
+    made = a_presync(bed)
+    assert (made["compress"], "wire" in made) == (False, False)
 
 
 def test_a_first_pass_that_is_broken_off_is_a_warning(bed: Bed, ended: dict[str, Any]) -> None:
