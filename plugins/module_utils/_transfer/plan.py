@@ -107,7 +107,8 @@ def _files(source: str) -> list[str]:
 
 
 def _block_bytes(migration: Migration) -> int:
-    return rsync.block_bytes(image.inspect(disk.path, disk.format).cluster_bytes for disk in migration.disks)
+    clusters = [image.inspect(disk.path, disk.format).cluster_bytes for disk in migration.disks]
+    return rsync.block_bytes(clusters, max(os.path.getsize(disk.path) for disk in migration.disks))
 
 
 def _unit(context: Context, step: Step) -> transient.Unit:

@@ -28,6 +28,8 @@ BLOCK_BYTES = 65536
 """qcow2's usual cluster, and what measured best for raw images."""
 _BLOCK_LEAST, _BLOCK_MOST = 4096, 131072
 """rsync takes no larger blocks; smaller ones cost both sides more memory than they save on the wire."""
+_BLOCKS_MOST = 4 * 2**20
+"""Of one file, as far as the largest block allows: each takes some 40 bytes of memory on both sides."""
 _SENT = re.compile(r"^Total bytes sent: ([\d,.]+)", re.MULTILINE)
 _NO_SPACE = "No space left on device"
 _EXPLAINED = (
@@ -133,13 +135,16 @@ def copy_argv(copy: Copy) -> tuple[str, ...]:
     return (*argv, "--", *copy.sources, target(copy.peer))
 
 
-def block_bytes(clusters: Iterable[int]) -> int:
+def block_bytes(clusters: Iterable[int], largest_file: int) -> int:
     """The block to compare images by that have these cluster sizes, bytes; 0 stands for one without clusters.
 
-    A call has one for all its files: the smallest, so that no image sends more than what changed in it.
+    A call has one for all its files: the smallest, so that no image sends more than what changed in it, unless the
+    *largest_file*, bytes with its holes, would have too many of them.
     """
-    smallest = min((one or BLOCK_BYTES for one in clusters), default=BLOCK_BYTES)
-    return min(max(smallest, _BLOCK_LEAST), _BLOCK_MOST)
+    block = max(min((one or BLOCK_BYTES for one in clusters), default=BLOCK_BYTES), _BLOCK_LEAST)
+    while block < _BLOCK_MOST and largest_file > block * _BLOCKS_MOST:
+        block *= 2
+    return min(block, _BLOCK_MOST)
 
 
 def verify_argv(copy: Copy) -> tuple[str, ...]:

@@ -63,19 +63,23 @@ def test_the_copy(compress: bool, resume: bool, limit: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("clusters", "expected"),
+    ("clusters", "largest", "expected"),
     [
-        ([65536], 65536),
-        ([0], 65536),
-        ([], 65536),
-        ([0, 4096], 4096),
-        ([512], 4096),
-        ([2**21], 131072),
-        ([2**21, 32768], 32768),
+        ([65536], 2**30, 65536),
+        ([0], 2**30, 65536),
+        ([], 0, 65536),
+        ([0, 4096], 2**30, 4096),
+        ([512], 2**30, 4096),
+        ([2**21], 2**30, 131072),
+        ([2**21, 32768], 2**30, 32768),
+        ([4096], 2**34, 4096),
+        ([4096], 2**34 + 1, 8192),
+        ([65536], 2**39, 131072),
+        ([65536], 2**50, 131072),
     ],
 )
-def test_blocks_are_as_large_as_clusters(clusters: list[int], expected: int) -> None:
-    assert block_bytes(clusters) == expected
+def test_blocks_are_as_large_as_clusters_and_not_too_many(clusters: list[int], largest: int, expected: int) -> None:
+    assert block_bytes(clusters, largest) == expected
 
 
 def test_the_comparison_copies_nothing() -> None:
