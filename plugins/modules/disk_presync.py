@@ -20,8 +20,8 @@ description:
     What this pass copies is torn, because the guest goes on writing. It is never taken for a copy by itself.
   - >-
     A pass that is broken off is a warning (RV(complete=false)): the second one then sends what is missing. What would
-    keep the second one from working too, such as a full disk or a host key that changed, is a failure, before the guest
-    was stopped.
+    keep the second one from working too, such as a full disk, a host key that changed or a destination that no longer
+    answers, is a failure, before the guest was stopped.
   - >-
     How the data goes over the wire is chosen by a short probe, as with O(kvmops.mobility.disk_copy#module:probe).
   - >-

@@ -75,8 +75,8 @@ def presync(context: Context) -> Plan:
         try:
             copied = rsync.carry_out(sending, _runner(context, Step.PRESYNC, timeout_s), context.monotonic)
         except CommandFailed as error:
-            if error.code != "COPY_FAILED":
-                raise
+            if error.code != "COPY_FAILED" or not probe.answers(copy.peer):
+                raise  # the second pass would fail too, with the guest off
             context.warn(f"{migration.name}: the first pass did not end, the second sends what is missing: {error}")
             return {**known, "complete": False, "broken_off": str(error)}
         seconds = round(copied.seconds, 3)
@@ -107,8 +107,9 @@ def _files(source: str) -> list[str]:
 
 
 def _block_bytes(migration: Migration) -> int:
+    files = [disk.path for disk in migration.disks]
     clusters = [image.inspect(disk.path, disk.format).cluster_bytes for disk in migration.disks]
-    return rsync.block_bytes(clusters, max(os.path.getsize(disk.path) for disk in migration.disks))
+    return rsync.block_bytes(clusters, max(map(os.path.getsize, files), default=0))
 
 
 def _unit(context: Context, step: Step) -> transient.Unit:

@@ -28,6 +28,7 @@ SHRINKS_LEAST = 0.9
 _PROBE_BYTES = 8 * MIB
 _PROBE_S = 4.0
 """Login included. A link that takes longer for so little is slow, whatever its speed."""
+_ANSWER_S = 20.0
 _SAMPLE_BYTES = 65536
 _SAMPLES = 64
 _COPIED = re.compile(r"copied, ([\d.]+(?:e-?\d+)?) s")
@@ -72,6 +73,15 @@ def decide(found: Measured, limit_mib_s: int = 0) -> Wire:
 def measure(peer: Peer, paths: Sequence[str]) -> Measured:
     """A few MiB of random data by the very ssh of the copy, and samples of the images at *paths*. Raises OSError."""
     return Measured(link_mib_s(peer), shrinks_to(paths))
+
+
+def answers(peer: Peer) -> bool:
+    """Whether ssh gets through to *peer* now."""
+    try:
+        run((*ssh_argv(peer), f"{peer.user}@{peer.address}", "true"), timeout_s=_ANSWER_S)
+    except (CommandFailed, TimedOut):
+        return False
+    return True
 
 
 def link_mib_s(peer: Peer) -> float | None:

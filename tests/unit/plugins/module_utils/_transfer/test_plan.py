@@ -162,13 +162,27 @@ def test_without_zstd_on_both_sides_nothing_is_asked(
     assert (made["compress"], "wire" in made) == (False, False)
 
 
-def test_a_first_pass_that_is_broken_off_is_a_warning(bed: Bed, ended: dict[str, Any]) -> None:
+def test_a_first_pass_that_is_broken_off_is_a_warning(
+    bed: Bed, ended: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "answers", lambda _peer: True)
     ended["error"] = CommandFailed("COMMAND_FAILED", "rsync", "ended with 20: killed", "")
     made = a_presync(bed)
     assert (made["complete"], made["block_bytes"]) == (False, 65536)
     assert "bytes_sent" not in made
     (warning,) = bed.warnings
     assert "web1: the first pass did not end" in warning
+
+
+def test_a_destination_that_does_not_answer_ends_the_move_while_the_guest_runs(
+    bed: Bed, ended: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "answers", lambda _peer: False)
+    ended["error"] = CommandFailed("COMMAND_FAILED", "rsync", "ended with 30: timeout", "")
+    with pytest.raises(CommandFailed) as error:
+        a_presync(bed)
+    assert error.value.code == "COPY_FAILED"
+    assert not bed.domain().is_off()
 
 
 def test_what_would_stop_the_second_pass_too_fails_while_the_guest_runs(bed: Bed, ended: dict[str, Any]) -> None:

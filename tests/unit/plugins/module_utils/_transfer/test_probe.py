@@ -62,12 +62,16 @@ def test_the_link_is_measured_by_who_receives(tmp_path: Path, monkeypatch: pytes
     found = probe.link_mib_s(PEER)
     assert found is not None
     assert found > 1
+    assert probe.answers(PEER)
 
 
 def test_a_link_that_does_not_carry_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ssh(tmp_path, monkeypatch, "exit 255")
     assert probe.link_mib_s(PEER) is None
+    assert not probe.answers(PEER)
     ssh(tmp_path, monkeypatch, "exec sleep 30")
+    monkeypatch.setattr(probe, "_ANSWER_S", 0.5)
+    assert not probe.answers(PEER)
     monkeypatch.setattr(probe, "_PROBE_S", 0.5)
     assert probe.link_mib_s(PEER) == 16.0
 
