@@ -210,6 +210,8 @@ class Staged(Flat):
         self.params: dict[str, Any] = {
             "definition_digests": {"old.xml": sha256(self.xml()), "new.xml": sha256(new)},
             "digests": {**digest.digests(first), **found},
+            "contents": {},
+            "contents_here": {},
             "entries": named,
             "directory_owner": {},
         }
