@@ -100,6 +100,17 @@ def test_one_is_planned(capsys: pytest.CaptureFixture[str]) -> None:
     assert "migrating (migration id-0)" in capsys.readouterr().out
 
 
+def test_what_both_sides_counted_is_handed_on() -> None:
+    begun = line(Step.DIGEST, result={"changed": True})  # the one that was not waited for
+    counted = line(Step.DIGEST, result={"contents": {"vda": "1"}})
+    source = (*HANDED, begun, line(Step.COPY, result={"digests": {}}))
+    there = (*CLAIMED, counted)
+    resume = recover(found(source, there, ("shut off", "")))["guests"][0]["resume"]
+    assert (resume.get("contents"), resume["contents_here"]) == (None, {"vda": "1"})
+    resume = recover(found((*source, counted), there, ("shut off", "")))["guests"][0]["resume"]
+    assert (resume["contents"], resume["contents_here"]) == ({"vda": "1"}, {"vda": "1"})
+
+
 def test_one_is_asked_for_and_then_told() -> None:
     hosts = found(COPIED, (), ("shut off", ""))
     hosts["c2"] = {"kvmops_unusable": "no route to host"}
