@@ -7,18 +7,24 @@ import json
 import os
 import stat
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._command import Completed
-from ansible_collections.kvmops.mobility.plugins.module_utils._disk import content
-from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, MobilityError
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow import contents
+from ansible_collections.kvmops.mobility.plugins.module_utils._command import Completed, run
+from ansible_collections.kvmops.mobility.plugins.module_utils._disk import content, image
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import (
+    CommandFailed,
+    MobilityError,
+    Refused,
+)
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import contents, proof
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Link
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
-from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed, names
+from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed, names
 
 NAME = f"kvmops-{ID}-digest"
 
@@ -93,3 +99,69 @@ def test_without_a_migration_it_is_counted_at_once(bed: Bed) -> None:
     image = {"name": "a", "path": f"{bed.directory}/disk", "format": "qcow2"}
     plan = contents.plan(bed.context(migration="", images=[image], wait=True))
     assert (names(plan), list(plan.result["contents"])) == ([], ["a"])
+
+
+def test_a_chain_is_read_where_it_is_parked(bed: Bed, units: dict[str, Any]) -> None:
+    """Its headers name places where its backing file no longer is, and the copy is one image."""
+    (vda,) = bed.migration().disks
+    here = Path(bed.directory)
+    here.mkdir(parents=True)
+    base, top, flat = (here / name for name in ("base", "disk", "flat"))
+    run(("qemu-img", "create", "-q", "-f", "qcow2", str(base), str(MIB)), timeout_s=20)
+    run(("qemu-io", "-f", "qcow2", "-c", "write -P 7 0 64k", str(base)), timeout_s=20)
+    run(("qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", str(base), str(top)), timeout_s=20)
+    run(("qemu-io", "-f", "qcow2", "-c", "write -P 8 128k 64k", str(top)), timeout_s=20)
+    run(("qemu-img", "convert", "-f", "qcow2", "-O", "qcow2", str(top), str(flat)), timeout_s=20)
+    disk = replace(vda, path=str(top), flatten=True, backing=(Link(str(base), "qcow2"),))
+    source = bed.keep_record("source", disks=(disk,))
+    expected = content.digests([content.Disk("vda", str(flat), "qcow2")])
+    here.rename(source.parked)
+    assert count(bed)["contents"] == expected
+
+
+def test_a_copy_that_names_a_backing_file_is_read_without_it(bed: Bed, units: dict[str, Any]) -> None:
+    migration = bed.keep_record("destination")
+    bed.images(migration.staging)
+    secret = bed.root / "secret"
+    secret.write_bytes(b"x" * MIB)
+    disk = Path(migration.staging) / "disk"
+    size = image.inspect(str(disk), "qcow2").virtual_bytes
+    disk.unlink()
+    made = ("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", str(secret), str(disk), str(size))
+    run(made, timeout_s=20)
+    empty = bed.root / "empty"
+    run(("qemu-img", "create", "-q", "-f", "qcow2", str(empty), str(size)), timeout_s=20)
+    assert count(bed)["contents"] == content.digests([content.Disk("vda", str(empty), "qcow2")])
+
+
+# --- what was mirrored -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mirrored(bed: Bed, units: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A destination whose export has this state, and the units that were ended."""
+    migration = bed.keep_record("destination")
+    bed.images(migration.staging)
+    good = {"errors": 0, "unflushed": 0, "unanswered": 0, "said_goodbye": True, "gone": True, "not_understood": ""}
+    clients = [{**good, "stalled_s": 0.0, "requests": 9}]
+    seen: dict[str, Any] = {"state": {"clients": clients, "exit_code": None}, "ended": []}
+    monkeypatch.setattr(proof.exports, "state", lambda _served: seen["state"])
+    monkeypatch.setattr(transient, "forget", seen["ended"].append)
+    return seen
+
+
+def test_the_exports_are_closed_before_anybody_counts(bed: Bed, mirrored: dict[str, Any]) -> None:
+    result = count(bed, mirrored=True)
+    assert result["effects"] == ["evidence", "close", "digest"]
+    assert mirrored["ended"] == [f"kvmops-{ID}-export-vda"]
+    assert list(result["mirror_evidence"]) == ["vda"]
+    again = proof.plan(bed.context(mirrored=True), bed.migration())
+    assert again == ()  # the take-over does not ask exports that are gone
+
+
+def test_what_is_not_proven_is_not_counted(bed: Bed, mirrored: dict[str, Any], units: dict[str, Any]) -> None:
+    mirrored["state"]["clients"][0]["said_goodbye"] = False
+    with pytest.raises(Refused) as refusal:
+        count(bed, mirrored=True)
+    assert refusal.value.code == "MIRROR_NOT_PROVEN"
+    assert (mirrored["ended"], units["begun"], bed.journal()) == ([], [], ())

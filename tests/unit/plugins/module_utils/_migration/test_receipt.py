@@ -130,6 +130,15 @@ def test_the_bytes_of_both_passes() -> None:
     assert "  on the wire      zstd: because" in found.lines()
 
 
+def test_the_bytes_of_a_mirror_are_libvirts_count() -> None:
+    source, destination = moved()
+    counted = line(Step.HAND_OVER, result={"mirrored_bytes": 2**20 * 900})
+    found = build(a_migration(), Phase.MOVE, (*source, counted), destination)
+    assert found.mirrored_bytes == 2**20 * 900
+    assert "  mirrored         900 MiB by libvirt's count" in found.lines()
+    assert not any("mirrored " in one for one in build(a_migration(), Phase.MOVE, source, destination).lines())
+
+
 def test_a_move_in_lines() -> None:
     text = "\n".join(build(a_migration(), Phase.MOVE, *moved()).lines())
     assert text.startswith("web1: VERIFY_RESIZE (migration id-0)\n")

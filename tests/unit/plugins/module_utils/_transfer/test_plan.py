@@ -15,8 +15,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._command import Co
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest, image
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Verify
-from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import probe
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Layout, Link, Verify
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import probe, rsync
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.plan import plan, presync
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed, names
@@ -240,7 +240,6 @@ def test_the_probe_decides_how_it_goes_over_the_wire(
     a_link(monkeypatch, mib_s)
     bed.guest()
     Path(bed.directory, "disk").write_bytes(b"word " * 100_000)
-    monkeypatch.setattr(image, "inspect", lambda *_given: image.Image(1, 1, "qcow2", "", "", "1.1", 0, 65536))
     bed.keep_record("source", zstd=True)
     made = bed.carry_out(Step.PRESYNC, presync, **params(bed, migration=ID))
     assert made["compress"] is compress
@@ -286,3 +285,59 @@ def test_what_would_stop_the_second_pass_too_fails_while_the_guest_runs(bed: Bed
         a_presync(bed)
     assert error.value.code == "DEST_DISK_FULL"
     assert not bed.domain().is_off()
+
+
+def test_each_directory_of_the_copy_has_a_first_pass_and_the_link_is_asked_once(
+    bed: Bed, ended: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Sequence[str]] = []
+
+    def measure(_peer: rsync.Peer, paths: Sequence[str]) -> probe.Measured:
+        asked.append(paths)
+        return probe.Measured(100.0, 0.5)
+
+    monkeypatch.setattr(probe, "measure", measure)
+    paths = [str(bed.root / where / "disk") for where in ("a", "b")]
+    for path in paths:
+        Path(path).parent.mkdir()
+        Path(path).write_bytes(b"x")
+    disks = tuple(
+        DiskPlan(target, path, "raw", "disk", 1, 1, 1, cluster_bytes=size)
+        for target, path, size in zip(("vda", "vdb"), paths, (65536, 8192))
+    )
+    bed.keep_record("source", layout=Layout.FILES, directory=str(bed.root / "a"), disks=disks, zstd=True)
+    made = bed.carry_out(Step.PRESYNC, presync, **params(bed, migration=ID))
+    assert made["effects"] == ["presync", "presync_2"]
+    assert (made["complete"], made["compress"], made["bytes_sent"], made["block_bytes"]) == (True, True, 14, 8192)
+    assert ended["unit"] == f"kvmops-{ID}-presync_2"
+    assert ended["argv"][-2:] == [paths[1], f"kvmops@192.0.2.2:{bed.root}/b/.{ID}.staging/"]
+    assert asked == [paths]
+
+
+def test_an_image_that_is_flattened_later_has_no_first_pass(bed: Bed, ended: dict[str, Any]) -> None:
+    (vda,) = bed.migration().disks
+    backing = (Link("/base", "raw"),)
+    bed.keep_record("source", disks=(replace(vda, flatten=True, backing=backing),))
+    made = bed.carry_out(Step.PRESYNC, presync, **params(bed, migration=ID))
+    assert (made["effects"], "complete" in made, ended) == ([], False, {})
+
+
+def test_what_something_else_vouches_for_is_not_counted(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In further directories by the path there, as the destination calls it."""
+    for where in ("a", "b"):
+        (bed.root / where).mkdir()
+        (bed.root / where / "disk").write_bytes(where.encode())
+    disks = tuple(
+        DiskPlan(target, f"{bed.root}/{where}/disk", image_format, "disk", 1, 1, 1)
+        for target, where, image_format in (("vda", "a", "raw"), ("vdb", "b", "qcow2"))
+    )
+    values = {"layout": Layout.FILES, "directory": str(bed.root / "a"), "disks": disks}
+    migration = bed.keep_record("source", **values)
+    assert migration.vouched_for == {f"{bed.root}/b/.{ID}.staging/disk"}
+    first, second = migration.staged_in
+    also = [{"src": [f"{bed.root}/b/"], "dest": second}]
+    given = params(bed, src=[f"{bed.root}/a/"], dest=first, also=also, verify="digest", migration=ID)
+    monkeypatch.setattr(transient, "carry_out", lambda *_given: Completed((), 0, "", ""))
+    assert list(bed.carry_out(Step.COPY, plan, **given)["digests"]) == ["disk"]
+    full = bed.migration(**values, verify=Verify.FULL)
+    assert full.vouched_for == {"disk", f"{second}/disk"}
