@@ -13,7 +13,7 @@ from typing import Any
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import found
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import DONE, Known, known_migrations
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import (
     GuestPlan,
     Outcome,
@@ -166,14 +166,26 @@ def _lines(case: Case, decision: Decision, plan: GuestPlan) -> list[str]:
 
 
 def _resume(known: Known) -> dict[str, Any]:
-    """What the steps before handed to the take-over, from the source's own journal."""
+    """What the steps before handed to the take-over, from the journals."""
     wanted = {
         Step.CLAIM: ("definition_digests", "definitions_directory"),
-        Step.HAND_OVER: ("entries", "directory_owner", "copies", "flatten", "mirrored", "digests"),
-        Step.COPY: ("digests",),
+        Step.PRESYNC: ("compress", "block_bytes"),
+        Step.HAND_OVER: ("entries", "directory_owner", "copies", "flatten", "resume", "mirrored", "digests"),
+        Step.DIGEST: ("contents",),
     }
-    handed: dict[str, Any] = {}
-    for entry in known.source:
+    handed = _results(known.source, wanted)
+    if any((one.phase, one.step) == (Phase.MOVE, Step.COPY) for one in known.source):
+        # Nothing was mirrored, or it was not proven: what a mirror had left to compare is not what the copy has.
+        handed = {key: value for key, value in handed.items() if key not in ("mirrored", "digests")}
+        handed.update(_results(known.source, {Step.COPY: ("digests",)}))
+    there = _results(known.destination, {Step.DIGEST: ("contents",)})
+    return {**handed, **{f"{key}_here": value for key, value in there.items()}}
+
+
+def _results(entries: Sequence[Entry], wanted: Mapping[Step, tuple[str, ...]]) -> dict[str, Any]:
+    """Results of the move's steps that ended, each by its newest."""
+    found: dict[str, Any] = {}
+    for entry in entries:
         if entry.phase is Phase.MOVE and entry.event is Event.END and not entry.effect:
-            handed.update({key: entry.result[key] for key in wanted.get(entry.step, ()) if key in entry.result})
-    return handed
+            found.update({key: entry.result[key] for key in wanted.get(entry.step, ()) if key in entry.result})
+    return found

@@ -10,12 +10,17 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import IO
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, TimedOut
 
 _LAST_WORDS = 2000
+_LEAVE_S = 5
+"""What a program has to end by itself when it is told to."""
 
 
 @dataclass(frozen=True)
@@ -34,28 +39,29 @@ def run(
     timeout_s: float,
     accept: Sequence[int] = (0,),
     environment: Mapping[str, str] | None = None,
+    stdin: IO[bytes] | None = None,
 ) -> Completed:
     """Run *argv* without a shell, in the C locale so that its words can be read, with more in its *environment*.
+
+    It reads *stdin*, a file; without one, nothing.
 
     Raises CommandFailed (COMMAND_MISSING, COMMAND_FAILED with the exit code and the last words) and
     TimedOut (COMMAND_TIMED_OUT); the program is ended in that case.
     """
-    variables = {**os.environ, "LC_ALL": "C", "LANG": "C", **(environment or {})}
+    variables = _environment(environment)
     try:
         done = subprocess.run(
             list(argv),
             capture_output=True,
             check=False,
             env=variables,
-            stdin=subprocess.DEVNULL,
+            stdin=stdin or subprocess.DEVNULL,
             text=True,
             errors="replace",
             timeout=timeout_s,
         )
     except FileNotFoundError:
-        raise CommandFailed(
-            "COMMAND_MISSING", argv[0], "is not installed here.", "Install it on this hypervisor."
-        ) from None
+        raise _missing(argv) from None
     except subprocess.TimeoutExpired:
         raise TimedOut(
             "COMMAND_TIMED_OUT",
@@ -67,6 +73,57 @@ def run(
     if completed.code not in accept:
         raise failed(completed)
     return completed
+
+
+def _environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    return {**os.environ, "LC_ALL": "C", "LANG": "C", **(more or {})}
+
+
+def _missing(argv: Sequence[str]) -> CommandFailed:
+    return CommandFailed("COMMAND_MISSING", argv[0], "is not installed here.", "Install it on this hypervisor.")
+
+
+class Child:
+    """A program that runs beside us."""
+
+    def __init__(self, process: subprocess.Popen[bytes], said: IO[bytes]) -> None:
+        self._process = process
+        self._said = said
+
+    def ended(self) -> bool:
+        """Whether it does not run any more."""
+        return self._process.poll() is not None
+
+    def words(self) -> str:
+        """The last of what it printed."""
+        self._said.seek(0)
+        return self._said.read().decode(errors="replace").strip()[-_LAST_WORDS:]
+
+    def end(self) -> None:
+        """End it, and be sure of it."""
+        self._process.terminate()
+        try:
+            self._process.wait(_LEAVE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@contextmanager
+def running(argv: Sequence[str]) -> Iterator[Child]:
+    """Run *argv* beside the block, however that ends. Raises CommandFailed(COMMAND_MISSING)."""
+    with tempfile.TemporaryFile() as said:
+        try:
+            process = subprocess.Popen(
+                list(argv), env=_environment(), stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT
+            )
+        except FileNotFoundError:
+            raise _missing(argv) from None
+        child = Child(process, said)
+        try:
+            yield child
+        finally:
+            child.end()
 
 
 def failed(done: Completed) -> CommandFailed:

@@ -177,10 +177,12 @@ def _alone(spec: Spec, context: Context) -> Iterator[None]:
     """One step of a migration at a time on this hypervisor, from its plan to its end.
 
     A controller that lost its connection takes back what a step did while that step may still be at work here: it
-    waits until that has ended, and plans from what it left. A copy is not waited for, it is ended (by its unit).
+    waits until that has ended, and plans from what it left. A copy is not waited for, it is ended (by its unit);
+    so is the counting of digests.
     """
     parameters = context.params
-    if spec.step in (None, Step.COPY) or context.check or not parameters["migration"] or parameters.get("only"):
+    shared = spec.step in (None, Step.PRESYNC, Step.COPY, Step.DIGEST) or parameters.get("only")
+    if shared or context.check or not parameters["migration"]:
         yield
         return
     directory = context.store.migration(parameters["migration"])

@@ -101,14 +101,29 @@ options:
       zeros, and on links below 2 Gbit/s.
     type: bool
     default: false
+  probe:
+    description: >-
+      Without O(compress), send a few MiB of random data by the same ssh, look at samples of the images, and compress
+      with zstd where the link carries less than 2 Gbit/s and the samples shrink by a tenth at least. Give it only where
+      both sides have zstd.
+    type: bool
+    default: false
   bandwidth_mib_s:
     description: Limit in MiB/s, V(0) for none.
     type: int
     default: 0
   resume:
-    description: The target may hold a part of it, from a copy that was interrupted. Only what is missing is sent.
+    description: >-
+      The target may hold a part of it, from a copy that was interrupted or of a guest that ran. Every block of it is
+      compared, and only what is missing or differs is sent.
     type: bool
     default: false
+  block_bytes:
+    description: >-
+      What is compared and sent with O(resume), bytes. Best is the cluster size of the images, as
+      M(kvmops.mobility.disk_presync) returns it.
+    type: int
+    default: 65536
   verify:
     description: How the copy is verified.
     type: str
@@ -116,13 +131,16 @@ options:
       checksum: rsync compares the checksums of both sides afterwards, reading every byte twice.
       digest: >-
         RV(digests) is returned, counted while the copy runs, for the other side to compare its copy with, as
-        M(kvmops.mobility.domain_take_over) does. Holes cost nothing.
+        M(kvmops.mobility.domain_take_over) does. Holes cost nothing. With O(migration), only of files that nothing
+        else vouches for. C(qemu-img check) does for C(qcow2) images with C(verify=quick), the digests of
+        M(kvmops.mobility.disk_digest) for all disks with C(verify=full).
       none: It is not, beyond what rsync does for each file on the way.
     default: checksum
 requirements:
   - rsync on both hypervisors, 3.2 or later for O(compress=true)
   - ssh on the hypervisor
 seealso:
+  - module: kvmops.mobility.disk_presync
   - module: kvmops.mobility.disk_resize
 """
 
@@ -141,6 +159,22 @@ bytes_sent:
   description: Bytes that went over the wire.
   returned: success, not in check mode
   type: int
+compress:
+  description: Whether it was compressed with zstd.
+  returned: success, not in check mode
+  type: bool
+wire:
+  description: Why it was compressed or was not.
+  returned: with O(compress) or O(probe), not in check mode
+  type: str
+link_mib_s:
+  description: What the link carries, MiB/s; null when it could not be measured.
+  returned: when O(probe) measured it, not in check mode
+  type: float
+shrinks_to:
+  description: The share that compression leaves of samples of the images.
+  returned: when O(probe) measured it, not in check mode
+  type: float
 digests:
   description: Digest of each copied file, by name; of those in O(also) by the path there.
   returned: O(verify=digest), not in check mode
@@ -189,8 +223,10 @@ def main() -> None:
         "identity_file": {"type": "path"},
         "known_hosts_file": {"type": "path"},
         "compress": {"type": "bool", "default": False},
+        "probe": {"type": "bool", "default": False},
         "bandwidth_mib_s": {"type": "int", "default": 0},
         "resume": {"type": "bool", "default": False},
+        "block_bytes": {"type": "int", "default": 65536},
         "verify": {"type": "str", "choices": ["checksum", "digest", "none"], "default": "checksum"},
     }
     run(Spec(options=options, libvirt=False, step=Step.COPY, step_optional=True), plan)

@@ -74,6 +74,14 @@ flatten:
   returned: in a move, not in check mode
   type: list
   elements: dict
+resume:
+  description: Whether the copy may go on from what is staged, as O(kvmops.mobility.disk_copy#module:resume) takes it.
+  returned: in a move, not in check mode
+  type: bool
+mirrored_bytes:
+  description: What the mirror had copied when the guest was asked to stop, by libvirt's count.
+  returned: O(mirrored=true), when the guest ran, not in check mode
+  type: int
 stop_requested_at:
   description: When the guest was first asked to shut down, Unix time.
   returned: when it ran

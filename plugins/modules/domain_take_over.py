@@ -31,7 +31,16 @@ options:
     type: dict
     default: {}
   digests:
-    description: Digest of each file, as the copy returned them. Without it, the copy is not compared with the source.
+    description: Digest of each file, as the copy returned them. Without it, the files are not compared.
+    type: dict
+  contents:
+    description: >-
+      Digest of what is on each disk of the source, as M(kvmops.mobility.disk_digest) returned it there. Needed for a
+      migration with C(verify=full).
+    type: dict
+    default: {}
+  contents_here:
+    description: The same of this hypervisor's copies.
     type: dict
     default: {}
   entries:
@@ -72,11 +81,15 @@ directory:
   type: str
 mirror_evidence:
   description: What each export saw of its client, by target.
-  returned: O(mirrored=true), not in check mode
+  returned: O(mirrored=true), unless M(kvmops.mobility.disk_digest) has returned it before, not in check mode
   type: dict
 image_checks:
   description: What the check of each image said, by target.
   returned: on the destination of a move, not in check mode
+  type: dict
+contents:
+  description: Digest of what is on each disk, by target; the same on both hypervisors.
+  returned: on the destination of a move with C(verify=full), not in check mode
   type: dict
 start_requested_at:
   description: When the guest was started, Unix time.
@@ -111,7 +124,9 @@ def main() -> None:
     """Entry point."""
     options = {
         "definition_digests": {"type": "dict", "default": {}},
-        "digests": {"type": "dict", "default": {}},
+        "digests": {"type": "dict"},
+        "contents": {"type": "dict", "default": {}},
+        "contents_here": {"type": "dict", "default": {}},
         "entries": {"type": "list", "elements": "dict", "default": []},
         "directory_owner": {"type": "dict", "default": {}},
         "mirrored": {"type": "bool", "default": False},

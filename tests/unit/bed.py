@@ -369,6 +369,7 @@ SOURCE, DESTINATION = 0, 1
 MOVE: Sequence[tuple[int, Step, Phase]] = (
     (SOURCE, Step.CLAIM, Phase.MOVE),
     (DESTINATION, Step.CLAIM, Phase.MOVE),
+    (SOURCE, Step.PRESYNC, Phase.MOVE),
     (SOURCE, Step.HAND_OVER, Phase.MOVE),
     (SOURCE, Step.COPY, Phase.MOVE),
     (DESTINATION, Step.TAKE_OVER, Phase.MOVE),

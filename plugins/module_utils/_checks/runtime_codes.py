@@ -36,6 +36,7 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("DEFINITION_EDIT_UNEXPECTED", "An edit would change more than was asked for.", "Report it with the definition."),
     ("DEFINITION_LOST", "A definition of the record is not there.", "The other hypervisor has a copy."),
     ("DEFINITION_TAMPERED", "The definition that came with the copy is not the source's.", "Find out who wrote there."),
+    ("DIGEST_FAILED", "The contents of a disk could not be read for verify=full.", "Look at the storage it is on."),
     ("DISK_IN_USE", "A process has a disk open.", "End what uses it."),
     ("DOMAIN_NOT_FOUND", "libvirt has no such domain on this hypervisor.", "See kvmops.mobility.status."),
     (

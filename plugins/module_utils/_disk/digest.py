@@ -14,29 +14,53 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
 _BLOCK = 65536
 _ZEROS = bytes(_BLOCK)
+_AT_ONCE = 16 * _BLOCK
 
 
-def digest(path: str) -> str:
-    """Hexadecimal BLAKE2b over size and non-zero blocks of the file at *path*. Raises OSError."""
+def over(size: int, extents: Iterable[tuple[int, int]], read: Callable[[int, int], bytes]) -> str:
+    """Hexadecimal BLAKE2b over *size* and the non-zero blocks.
+
+    *extents* are (first byte, byte behind the last), ascending: outside of them everything is zero. *read* takes a
+    place and a length, and gives all of it.
+    """
     found = hashlib.blake2b(digest_size=32)
-    with open(path, "rb", buffering=0) as image:
-        size = os.fstat(image.fileno()).st_size
-        found.update(size.to_bytes(8, "big"))
-        for offset in _data_blocks(image.fileno(), size):
-            block = os.pread(image.fileno(), _BLOCK, offset)
-            if block != _ZEROS[: len(block)]:
-                found.update(offset.to_bytes(8, "big"))
-                found.update(block)
+    found.update(size.to_bytes(8, "big"))
+    for first, end in aligned(extents, size):
+        for offset in range(first, end, _AT_ONCE):
+            data = read(offset, min(_AT_ONCE, end - offset))
+            for start in range(0, len(data), _BLOCK):
+                block = data[start : start + _BLOCK]
+                if block != _ZEROS[: len(block)]:
+                    found.update((offset + start).to_bytes(8, "big"))
+                    found.update(block)
     return found.hexdigest()
 
 
-def _data_blocks(descriptor: int, size: int) -> Iterator[int]:
-    """Offsets of the blocks that hold data, ascending, each once, aligned to the block size."""
+def aligned(extents: Iterable[tuple[int, int]], size: int) -> Iterator[tuple[int, int]]:
+    """The whole blocks that *extents* touch, each once, ascending; the last block ends with the file."""
+    done = 0
+    for start, end in extents:
+        first = max(done, start - start % _BLOCK)
+        done = max(done, min(-(-end // _BLOCK) * _BLOCK, size))
+        if first < done:
+            yield first, done
+
+
+def digest(path: str) -> str:
+    """The digest of the file at *path*. Raises OSError."""
+    with open(path, "rb", buffering=0) as image:
+        descriptor = image.fileno()
+        size = os.fstat(descriptor).st_size
+        return over(size, extents(descriptor, size), lambda at, length: os.pread(descriptor, length, at))
+
+
+def extents(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
+    """What of a file holds data, as its file system tells, ascending. Raises OSError."""
     offset = 0
     while offset < size:
         try:
@@ -45,13 +69,11 @@ def _data_blocks(descriptor: int, size: int) -> Iterator[int]:
             if error.errno == errno.ENXIO:  # nothing but a hole from here to the end
                 return
             raise
-        end = os.lseek(descriptor, start, os.SEEK_HOLE)
-        first = max(offset, start - start % _BLOCK)
-        yield from range(first, end, _BLOCK)
-        offset = max(first + _BLOCK, -(-end // _BLOCK) * _BLOCK)
+        offset = os.lseek(descriptor, start, os.SEEK_HOLE)
+        yield start, offset
 
 
-def digests(directory: str) -> Mapping[str, str]:
-    """The digest of every file directly in *directory*, by name. Raises OSError."""
+def digests(directory: str, without: Collection[str] = ()) -> Mapping[str, str]:
+    """The digest of every file directly in *directory*, by name, but for those called so. Raises OSError."""
     files = sorted(one for one in Path(directory).iterdir() if one.is_file() and not one.is_symlink())
-    return {one.name: digest(str(one)) for one in files}
+    return {one.name: digest(str(one)) for one in files if one.name not in without}

@@ -186,6 +186,12 @@ def remove(path: str) -> bool:
     return True
 
 
+def close(directory: str) -> None:
+    """Keep everybody but root out."""
+    os.chown(directory, 0, 0)
+    os.chmod(directory, 0o700)
+
+
 def take_ownership(directory: str, wanted: Iterable[EntryFacts], uid: int, gid: int, mode: int) -> None:
     """Give *directory* and its entries the owner and mode they had on the source, as recorded.
 
@@ -193,8 +199,7 @@ def take_ownership(directory: str, wanted: Iterable[EntryFacts], uid: int, gid: 
     that could lead out of it: a link would hand somebody else's file over.
     Raises Refused(PATH_NOT_OURS) for an entry that is not a plain file with one name.
     """
-    os.chown(directory, 0, 0)
-    os.chmod(directory, 0o700)
+    close(directory)
     for entry in wanted:
         path = Path(directory) / entry.name
         if not os.path.lexists(path):

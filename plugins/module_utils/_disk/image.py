@@ -111,8 +111,17 @@ def recorded_backing(path: str) -> str:
 def flatten_argv(links: Sequence[tuple[str, str]], target: str, cluster_bytes: int) -> tuple[str, ...]:
     """Write what an image and its backing files hold into one qcow2 image.
 
-    *links* are path and format of each, the image itself first. They are given to qemu-img one by one, because the
-    headers name places where the images were before they were parked.
+    *links* are path and format of each, the image itself first.
+    """
+    written_as = f"cluster_size={cluster_bytes}"
+    return ("qemu-img", "convert", "-O", "qcow2", "-o", written_as, named_chain(links), target)
+
+
+def named_chain(links: Sequence[tuple[str, str]]) -> str:
+    """An image and its backing files, *links*, as one name that qemu-img and qemu-nbd take.
+
+    *links* are path and format of each, the image itself first. They are given one by one, because the headers name
+    places where the images were before they were parked, and somebody else may have written them.
     """
     nodes: dict[str, Any] | None = None
     for path, image_format in reversed(links):
@@ -120,8 +129,7 @@ def flatten_argv(links: Sequence[tuple[str, str]], target: str, cluster_bytes: i
         if image_format != "raw":
             node["backing"] = nodes
         nodes = node
-    source = "json:" + json.dumps(nodes)
-    return ("qemu-img", "convert", "-O", "qcow2", "-o", f"cluster_size={cluster_bytes}", source, target)
+    return "json:" + json.dumps(nodes)
 
 
 def grow(path: str, image_format: str, new_bytes: int) -> None:

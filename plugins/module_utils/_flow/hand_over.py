@@ -106,6 +106,7 @@ def _stop(context: Context, domain: Domain, migration: Migration, mirrored: bool
     stopping = policy(migration.stop, context.phase)
 
     def stop() -> Mapping[str, Any]:
+        moved = {"mirrored_bytes": mirror.done_bytes(domain, migration.written)} if mirrored else {}
         began = context.clock()
         with watching(domain) if mirrored else nullcontext(Watch()) as watch:
             stopped = Stopper(domain, context.monotonic, context.sleep).stop(stopping)
@@ -117,6 +118,7 @@ def _stop(context: Context, domain: Domain, migration: Migration, mirrored: bool
             "stop_requests": stopped.requests,
             "mirrored": mirrored and not watch.lost,
             "mirror_lost": watch.lost,
+            **moved,
         }
 
     return (Effect("stop", f"shut {domain.name} down", stop, undo={"kind": "start", "uuid": domain.uuid}),)
@@ -239,7 +241,21 @@ def _sending(context: Context, migration: Migration) -> Mapping[str, Any]:
     pairs = zip(migration.parked_in, migration.staged_in)
     copies = [{"src": sources(migration, parked), "dest": staged} for parked, staged in pairs]
     copies[0]["src"] = [*copies[0]["src"], definitions]
-    return {"copies": copies, "flatten": [flattening(migration, disk) for disk in migration.carried if disk.flatten]}
+    flatten = [flattening(migration, disk) for disk in migration.carried if disk.flatten]
+    return {"copies": copies, "flatten": flatten, "resume": _is_like_it(context, migration)}
+
+
+def _is_like_it(context: Context, migration: Migration) -> bool:
+    """Whether what may be staged already has the blocks of the source's files at their places.
+
+    A first pass has put them there. What a mirror has filled, a raw image has where the guest does; a qcow2 image has
+    its clusters in the order in which they came, and to look for them would take longer than to send it all.
+    """
+    if not migration.was_running:
+        return False
+    entries = journal.read(context.store, migration.id)
+    passed = any((e.phase, e.step) == (Phase.MOVE, Step.PRESYNC) for e in entries)
+    return passed or all(disk.format == "raw" for disk in migration.carried)
 
 
 def sources(migration: Migration, parked: str) -> list[str]:
@@ -247,7 +263,7 @@ def sources(migration: Migration, parked: str) -> list[str]:
 
     A backing file that is in the guest's own directory stays behind: nothing at the destination needs it.
     """
-    at = {disk.target: posixpath.split(_parked(migration, disk)) for disk in migration.carried}
+    at = {disk.target: posixpath.split(migration.chain(disk)[0].path) for disk in migration.carried}
     flat = [disk for disk in migration.carried if disk.flatten and at[disk.target][0] == parked]
     if not flat:
         return [f"{parked}/"]
@@ -259,28 +275,14 @@ def sources(migration: Migration, parked: str) -> list[str]:
 
 def _below(migration: Migration, disk: DiskPlan, parked: str) -> list[str]:
     """Where the backing files of *disk* are now, those that are in *parked*."""
-    now = [_now(migration, link.path) for link in disk.backing]
-    return [path for path in now if posixpath.dirname(path) == parked]
-
-
-def _now(migration: Migration, path: str) -> str:
-    """Where *path* is since the guest was parked: what was in its own directory has moved with it."""
-    own = migration.layout is Layout.DIRECTORY and path.startswith(f"{migration.directory}/")
-    return migration.parked + path[len(migration.directory) :] if own else path
-
-
-def _parked(migration: Migration, disk: DiskPlan) -> str:
-    if migration.layout is Layout.DIRECTORY:
-        return _now(migration, disk.path)
-    return next(one.parked for one in migration.parkings if one.place == disk.path)
+    return [one.path for one in migration.chain(disk)[1:] if posixpath.dirname(one.path) == parked]
 
 
 def flattening(migration: Migration, disk: DiskPlan) -> dict[str, Any]:
     """How *disk* is flattened: the chain as it is now, the image itself first, and into what."""
-    below = [{"path": _now(migration, link.path), "format": link.format} for link in disk.backing]
     return {
         "target": disk.target,
-        "links": [{"path": _parked(migration, disk), "format": disk.format}, *below],
+        "links": [asdict(one) for one in migration.chain(disk)],
         "to": migration.flat(disk),
         "cluster_bytes": disk.cluster_bytes,
     }

@@ -316,6 +316,18 @@ def _until_none(context: Context, domain: Domain, targets: Sequence[str], timeou
     return True
 
 
+def done_bytes(domain: Domain, disks: Sequence[DiskPlan]) -> int:
+    """What libvirt says of the mirrors of *disks* that they have copied so far, what the guest wrote included.
+
+    Only to be told: 0 when libvirt does not say.
+    """
+    try:
+        jobs = [domain.block_job(one.target) for one in disks]
+    except MobilityError:
+        return 0
+    return sum(one[0] for one in jobs if one is not None)
+
+
 def disks_without(domain: Domain, disks: Sequence[DiskPlan]) -> list[str]:
     """The targets of *disks* whose mirror is not ready now."""
     ready = domain.ready_mirrors()

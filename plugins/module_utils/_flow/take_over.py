@@ -11,7 +11,7 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,26 +19,22 @@ from typing import Any
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest, directory, image
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit import digest as definition_digest
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow import export
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import proof
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.claim import sha256
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import wait_running
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import EntryFacts
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import START, Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import START, Phase
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
     DiskPlan,
     Layout,
     Migration,
     Parking,
+    Verify,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan, numbered
-from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import export as exports
-from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.export import Export
-from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 
 _RUNNING_S = 60
-_GOODBYE_S = 5
-_POLL_S = 0.02
 _ROOTS_OWN = {"uid": 0, "gid": 0, "mode": 0o711}
 _RIDING = "definitions"
 """Where in the staging directory the two definitions arrive; a guest's directory has no sub-directories."""
@@ -79,57 +75,13 @@ def _bring_in(context: Context, migration: Migration) -> tuple[Effect, ...]:
             )
     growing = tuple(_grow(migration, disk) for disk in _staged(migration) if disk.new_bytes > disk.old_bytes)
     return (
-        *_evidence(context, migration),
+        *proof.plan(context, migration),
         Effect("own", "give the images their owner and mode", lambda: _own(context, migration)),
         Effect("definitions", "keep the definitions that came with the copy", lambda: _keep(context, migration)),
         Effect("check", "compare the copy with the source and check the images", lambda: _check(context, migration)),
         *growing,
         *(_place(one, one.staged) for one in arriving),
     )
-
-
-def _evidence(context: Context, migration: Migration) -> tuple[Effect, ...]:
-    """The exports' own word that the images hold all that the guest wrote; then nobody writes to them any more.
-
-    Raises Refused(MIRROR_NOT_PROVEN) before anything is changed: the copy has to be made in another way then.
-    """
-    if not context.params.get("mirrored") or _was_proven(context):
-        return ()
-    served = [export.of(context, migration, disk) for disk in migration.written]
-    proofs = {one.target: _last_word(context, one) for one in served}
-    for one in served:
-        missing = exports.shortcoming(proofs[one.target])
-        if missing:
-            raise Refused(
-                "MIRROR_NOT_PROVEN",
-                f"{migration.name}, {one.target}",
-                f"that its copy is complete is not proven: {missing}.",
-                "It is copied once more, from the disk of the guest that is off.",
-            )
-
-    def close() -> Mapping[str, Any]:
-        for one in served:
-            transient.forget(one.unit)
-        return {"mirror_evidence": {target: seen["clients"][-1] for target, seen in proofs.items()}}
-
-    return (Effect("evidence", "take the exports' word that the copy is complete, and close them", close),)
-
-
-def _was_proven(context: Context) -> bool:
-    """By an earlier attempt, which has closed the exports since."""
-    entries = journal.read(context.store, context.params["migration"])
-    wanted = (context.phase, Step.TAKE_OVER, Event.END, "evidence")
-    return any((e.phase, e.step, e.event, e.effect) == wanted for e in entries)
-
-
-def _last_word(context: Context, served: Export) -> Mapping[str, Any]:
-    """The export's state once its client is gone; what there is after a bounded wait."""
-    began = context.monotonic()
-    while True:
-        seen = exports.state(served)
-        if exports.has_ended(seen) or context.monotonic() - began > _GOODBYE_S:
-            return seen
-        context.sleep(_POLL_S)
 
 
 def _staged(migration: Migration) -> tuple[DiskPlan, ...]:
@@ -188,6 +140,7 @@ def _own(context: Context, migration: Migration) -> None:
 
 def _check(context: Context, migration: Migration) -> Mapping[str, Any]:
     _compare(migration, context.params["digests"], whole=not context.params.get("mirrored"))
+    contents = _compare_contents(migration, context.params["contents"], context.params["contents_here"])
     checked = {}
     for disk in _staged(migration):
         path = migration.staged(disk)
@@ -207,33 +160,53 @@ def _check(context: Context, migration: Migration) -> Mapping[str, Any]:
                 "The copy of an image never does. Find out who can write into the staging directory.",
             )
         checked[disk.target] = image.check(path, disk.format)
-    return {"image_checks": checked}
+    return {"image_checks": checked, **contents}
 
 
-def _compare(migration: Migration, expected: Mapping[str, str], *, whole: bool) -> None:
-    """The staged files are what the source had, byte by byte: all of them, or those that are expected.
+def _compare_contents(
+    migration: Migration, expected: Mapping[str, str], found: Mapping[str, str]
+) -> Mapping[str, Mapping[str, str]]:
+    """With verify=full each disk holds what the source's does. Raises MobilityError(COPY_DIFFERS)."""
+    if migration.verify is not Verify.FULL:
+        return {}
+    targets = [disk.target for disk in migration.carried]
+    _same(migration, targets, expected, found)
+    return {"contents": {target: found[target] for target in targets}}
+
+
+def _compare(migration: Migration, expected: Mapping[str, str] | None, *, whole: bool) -> None:
+    """The staged files are what the source had, byte by byte: all that nothing else vouches for, or those that are
+    expected.
 
     Raises MobilityError(COPY_DIFFERS).
     """
+    if expected is None:
+        return
     if whole:
-        found = {**_digests(migration)} if expected else {}
+        found = _digests(migration, migration.vouched_for - set(expected))
     else:
         found = {name: digest.digest(os.path.join(migration.staging, name)) for name in expected}
-    differing = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+    _same(migration, {*expected, *found}, expected, found)
+
+
+def _same(migration: Migration, names: Iterable[str], expected: Mapping[str, str], found: Mapping[str, str]) -> None:
+    """What was not counted on either side counts as different."""
+    differing = sorted(name for name in names if not expected.get(name) or expected.get(name) != found.get(name))
     if differing:
         raise MobilityError(
             "COPY_DIFFERS",
             migration.staging,
-            f"these files are not what the source has: {', '.join(differing)}.",
+            f"these are not what the source has: {', '.join(differing)}.",
             "Nothing was started from them. Look at the storage of both hypervisors, then run it again.",
         )
 
 
-def _digests(migration: Migration) -> Mapping[str, str]:
-    """By name, and by path in each further directory: two of them may have files of one name."""
-    found = dict(digest.digests(migration.staging))
+def _digests(migration: Migration, without: Collection[str]) -> Mapping[str, str]:
+    """Of what is staged, but for those called so; called as C(Migration.told_as()) does."""
+    found = dict(digest.digests(migration.staging, without))
     for staging in migration.staged_in[1:]:
-        found.update({f"{staging}/{name}": value for name, value in digest.digests(staging).items()})
+        left = {os.path.basename(one) for one in without if os.path.dirname(one) == staging}
+        found.update({f"{staging}/{name}": value for name, value in digest.digests(staging, left).items()})
     return found
 
 

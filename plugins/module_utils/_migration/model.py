@@ -17,6 +17,8 @@ from typing import Any
 GIB = 2**30
 DEFAULT_CLUSTER_BYTES = 65536
 """What qemu-img gives a qcow2 image when it is not told."""
+CHECKED_FORMATS = frozenset({"qcow2"})
+"""Those of C(qemu-img check) that guests are moved with."""
 
 
 class Operation(enum.Enum):
@@ -245,6 +247,8 @@ class Migration:
     verify: Verify = Verify.QUICK
     layout: Layout = Layout.DIRECTORY
     """Records of before there was another name none."""
+    zstd: bool = False
+    """rsync on both sides can compress with zstd."""
 
     def as_result(self) -> dict[str, Any]:
         """Plain JSON, the body of the record."""
@@ -337,6 +341,33 @@ class Migration:
         """Where the source flattens *disk* into, under its own name: rsync renames nothing."""
         where, name = posixpath.split(disk.path)
         return f"{self._aside(where, 'flat')}/{name}"
+
+    def here(self, path: str) -> str:
+        """Where *path* is on the source once the guest is parked: what was in its own directory has moved with it."""
+        own = self.layout is Layout.DIRECTORY and path.startswith(f"{self.directory}/")
+        return self.parked + path[len(self.directory) :] if own else path
+
+    def chain(self, disk: DiskPlan) -> tuple[Link, ...]:
+        """Where *disk* and its backing files are on the source once the guest is parked, the image itself first."""
+        aside = {one.place: one.parked for one in self.parkings}
+        top = Link(aside.get(disk.path) or self.here(disk.path), disk.format)
+        return (top, *(Link(self.here(one.path), one.format) for one in disk.backing))
+
+    @property
+    def vouched_for(self) -> frozenset[str]:
+        """What is not compared byte by byte after the copy, since something else vouches for it; see C(told_as()).
+
+        With full, what the guest sees on each disk is; with quick, QEMU checks images in formats that have a check.
+        """
+        full = self.verify is Verify.FULL
+        checked = (self.staged(one) for one in self.carried if full or one.format in CHECKED_FORMATS)
+        return frozenset(self.told_as(path) for path in checked)
+
+    def told_as(self, staged: str) -> str:
+        """What a copied file is called by: by name, and by path in each further directory, because two directories may
+        have files of one name."""
+        where, name = posixpath.split(staged)
+        return name if where == self.staging else staged
 
     @property
     def parked(self) -> str:

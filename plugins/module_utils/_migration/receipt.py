@@ -53,6 +53,12 @@ class Receipt:
     outage: Outage | None
     """None for a guest that was off, or did not get that far."""
     bytes_sent: int
+    bytes_before: int
+    """Of these, while the guest still ran."""
+    mirrored_bytes: int
+    """What a mirror had copied when the guest was asked to stop, by libvirt's count; 0 without one."""
+    wire: str
+    """Whether it was compressed, and why; empty when that was no question."""
     where: str
     """Inventory name of the hypervisor that has the guest, empty when that cannot be told."""
     unheard: tuple[str, ...]
@@ -85,8 +91,12 @@ class Receipt:
         lines += _step_table(self.steps)
         if self.outage is not None:
             lines.append(f"  outage           {_outage(self.outage)}")
+        if self.mirrored_bytes:
+            lines.append(f"  mirrored         {human_bytes(self.mirrored_bytes)} by libvirt's count")
         if self.bytes_sent:
-            lines.append(f"  copied           {human_bytes(self.bytes_sent)} on the wire")
+            lines.append(f"  copied           {_sent(self.bytes_sent, self.bytes_before)}")
+        if self.wire:
+            lines.append(f"  on the wire      {self.wire}")
         lines += [f"  kept             {one}" for one in self.kept]
         return lines + [f"  next             {one}" for one in self.next_commands]
 
@@ -100,6 +110,11 @@ def _place(migration: Migration, where: str) -> list[str]:
 def _size(migration: Migration, where: str) -> str:
     size = migration.new if where == migration.destination else migration.old
     return f"{size.vcpus} vCPUs, {size.memory_mib} MiB, root {human_bytes(size.root_bytes)}"
+
+
+def _sent(total: int, before: int) -> str:
+    running = f", {human_bytes(before)} of it while the guest ran" if before else ""
+    return f"{human_bytes(total)} on the wire{running}"
 
 
 def _outage(outage: Outage) -> str:
@@ -132,13 +147,18 @@ def build(
     """The receipt of *phase*; *clock_offset_s* is the destination's clock minus the source's."""
     status = derive(source, destination)
     where = _where(migration, status, unheard)
+    first, second = (_result(source, phase, step) for step in (Step.PRESYNC, Step.COPY))
+    before = int(first.get("bytes_sent", 0))
     return Receipt(
         migration=migration,
         phase=phase,
         status=status,
         steps=_steps(migration, phase, source, destination, clock_offset_s),
         outage=_measure(phase, source, destination, clock_offset_s),
-        bytes_sent=int(_result(source, phase, Step.COPY).get("bytes_sent", 0)),
+        bytes_sent=before + int(second.get("bytes_sent", 0)),
+        bytes_before=before,
+        mirrored_bytes=int(_result(source, phase, Step.HAND_OVER).get("mirrored_bytes", 0)),
+        wire=str(first.get("wire", second.get("wire", ""))),
         where=where,
         unheard=unheard,
         kept=_kept(migration, status),

@@ -78,8 +78,7 @@ def carry_out(
 
     Raises CommandFailed(COMMAND_FAILED) as C(run()) does, TimedOut(COMMAND_TIMED_OUT) while it goes on.
     """
-    if phase(unit.name) is Phase.ABSENT:
-        _start(unit, argv)
+    begin(unit, argv)
     began = clock()
     while True:
         now, code = _read(unit.name)
@@ -106,6 +105,12 @@ def carry_out(
     if done.code:
         raise failed(done)
     return done
+
+
+def begin(unit: Unit, argv: Sequence[str]) -> None:
+    """Start *argv* as *unit*, unless it is there."""
+    if phase(unit.name) is Phase.ABSENT:
+        _start(unit, argv)
 
 
 def _start(unit: Unit, argv: Sequence[str]) -> None:

@@ -100,6 +100,37 @@ def test_one_is_planned(capsys: pytest.CaptureFixture[str]) -> None:
     assert "migrating (migration id-0)" in capsys.readouterr().out
 
 
+def test_what_both_sides_counted_is_handed_on() -> None:
+    begun = line(Step.DIGEST, result={"changed": True})  # the one that was not waited for
+    counted = line(Step.DIGEST, result={"contents": {"vda": "1"}})
+    source = (*HANDED, begun, line(Step.COPY, result={"digests": {}}))
+    there = (*CLAIMED, counted)
+    resume = recover(found(source, there, ("shut off", "")))["guests"][0]["resume"]
+    assert (resume.get("contents"), resume["contents_here"]) == (None, {"vda": "1"})
+    resume = recover(found((*source, counted), there, ("shut off", "")))["guests"][0]["resume"]
+    assert (resume["contents"], resume["contents_here"]) == ({"vda": "1"}, {"vda": "1"})
+
+
+def test_what_was_copied_after_a_mirror_is_judged_as_a_copy() -> None:
+    """The hand-over had called it mirrored, and counted what it sent in haste."""
+    handed = line(Step.HAND_OVER, result={"mirrored": True, "digests": {"console.log": "1"}, "resume": False})
+    mirrored = (*HANDED, handed)
+    resume = recover(found(mirrored, CLAIMED, ("shut off", "")))["guests"][0]["resume"]
+    assert (resume["mirrored"], resume["digests"]) == (True, {"console.log": "1"})
+    begun = (*mirrored, line(Step.COPY, Event.BEGIN))
+    resume = recover(found(begun, CLAIMED, ("shut off", "")))["guests"][0]["resume"]
+    assert {"mirrored", "digests"} & set(resume) == set()
+    copied = (*begun, line(Step.COPY, result={"digests": {"disk": "2"}}))
+    resume = recover(found(copied, CLAIMED, ("shut off", "")))["guests"][0]["resume"]
+    assert ("mirrored" in resume, resume["digests"], resume["resume"]) == (False, {"disk": "2"}, False)
+
+
+def test_a_copy_that_is_resumed_goes_as_the_first_pass_found() -> None:
+    first = line(Step.PRESYNC, result={"compress": True, "block_bytes": 4096, "complete": True})
+    resume = recover(found((*HANDED, first), CLAIMED, ("shut off", "")))["guests"][0]["resume"]
+    assert (resume["compress"], resume["block_bytes"]) == (True, 4096)
+
+
 def test_one_is_asked_for_and_then_told() -> None:
     hosts = found(COPIED, (), ("shut off", ""))
     hosts["c2"] = {"kvmops_unusable": "no route to host"}

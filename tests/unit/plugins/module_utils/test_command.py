@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
+from ansible_collections.kvmops.mobility.plugins.module_utils import _command
+from ansible_collections.kvmops.mobility.plugins.module_utils._command import run, running
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, TimedOut
 
 
@@ -69,3 +71,39 @@ def test_a_program_that_takes_too_long_is_ended(tmp_path: Path) -> None:
     assert time.monotonic() - began < 10
     assert error.value.code == "COMMAND_TIMED_OUT"
     assert not pid.exists() or not os.path.exists(f"/proc/{pid.read_text(encoding='ascii')}")
+
+
+def test_a_program_beside_us_ends_with_the_block() -> None:
+    with contextlib.suppress(ZeroDivisionError), running(("sleep", "60")) as child:
+        assert not child.ended()
+        _ = 1 / 0
+    assert child.ended()
+
+
+def test_one_that_ignores_it_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_command, "_LEAVE_S", 0.2)
+    with running(("bash", "-c", "trap '' TERM; echo ready; while :; do sleep 0.05; done")) as child:
+        deadline = time.monotonic() + 10
+        while child.words() != "ready" and time.monotonic() < deadline:
+            time.sleep(0.02)
+    assert child.ended()
+
+
+def test_what_it_said_can_be_read() -> None:
+    with running(("sh", "-c", "echo no >&2; exit 3")) as child:
+        deadline = time.monotonic() + 10
+        while not child.ended() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert child.words() == "no"
+
+
+def test_one_beside_us_that_is_not_there() -> None:
+    with pytest.raises(CommandFailed) as error, running(("no-such-program",)):
+        pass
+    assert error.value.code == "COMMAND_MISSING"
+
+
+def test_a_program_reads_what_it_is_given(tmp_path: Path) -> None:
+    (tmp_path / "given").write_bytes(b"words")
+    with (tmp_path / "given").open("rb") as given:
+        assert run(("cat",), timeout_s=20, stdin=given).stdout == "words"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._disk.digest import digest, digests
+from ansible_collections.kvmops.mobility.plugins.module_utils._disk.digest import aligned, digest, digests
 
 BLOCK = 65536
 SPANS = st.lists(st.tuples(st.integers(0, 6 * BLOCK), st.binary(min_size=1, max_size=300)), max_size=4)
@@ -55,6 +55,17 @@ def test_what_makes_a_difference(tmp_path: Path) -> None:
 def test_holes_are_not_read(tmp_path: Path) -> None:
     huge = write(tmp_path / "huge", 2**40, [(2**39, b"needle")])
     assert digest(huge) != digest(write(tmp_path / "empty", 2**40, []))
+
+
+@given(st.lists(st.integers(0, 7 * BLOCK), max_size=8), st.integers(1, 7 * BLOCK))
+def test_each_block_is_looked_at_once_and_none_is_left_out(edges: list[int], size: int) -> None:
+    inside = sorted({min(edge, size) for edge in edges})
+    extents = list(zip(inside[::2], inside[1::2]))
+    found = list(aligned(extents, size))
+    assert all(first % BLOCK == 0 and first < end <= size for first, end in found)
+    assert all(one[1] <= other[0] for one, other in zip(found, found[1:]))
+    covered = {block for first, end in found for block in range(first // BLOCK, -(-end // BLOCK))}
+    assert covered == {block for start, end in extents for block in range(start // BLOCK, -(-end // BLOCK))}
 
 
 def test_the_files_of_a_directory(tmp_path: Path) -> None:

@@ -98,6 +98,24 @@ def test_each_image_is_parked_and_its_neighbour_is_not(flat: Flat) -> None:
     assert result["flatten"] == []
 
 
+@pytest.mark.parametrize(
+    ("image_format", "running", "passed", "resume"),
+    [
+        ("qcow2", True, True, True),
+        ("qcow2", True, False, False),  # what a mirror may have left has its clusters in another order
+        ("raw", True, False, True),
+        ("raw", False, False, False),  # nothing can be there
+    ],
+)
+def test_what_the_copy_may_go_on_from(flat: Flat, image_format: str, running: bool, passed: bool, resume: bool) -> None:
+    flat.disks = tuple(replace(one, format=image_format) for one in flat.disks)
+    flat.guest()
+    flat.bed.keep_record("source", **flat.values, was_running=running)
+    if passed:
+        flat.bed.note(Step.PRESYNC, "presync", None)
+    assert flat.bed.carry_out(Step.HAND_OVER, hand_over.plan)["resume"] is resume
+
+
 @pytest.mark.parametrize("done", range(7))
 def test_killed_anywhere_it_is_taken_back_or_goes_on(flat: Flat, done: int) -> None:
     flat.guest()
@@ -210,6 +228,8 @@ class Staged(Flat):
         self.params: dict[str, Any] = {
             "definition_digests": {"old.xml": sha256(self.xml()), "new.xml": sha256(new)},
             "digests": {**digest.digests(first), **found},
+            "contents": {},
+            "contents_here": {},
             "entries": named,
             "directory_owner": {},
         }

@@ -20,6 +20,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._flow import take_
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.claim import sha256
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Verify
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.export import Export
 from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed, names
 from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
@@ -31,9 +32,9 @@ EFFECTS = ["own", "definitions", "check", "grow_vda", "place", "define", "start"
 class Arrived:
     """A destination where the copy and the definitions have arrived."""
 
-    def __init__(self, bed: Bed) -> None:
+    def __init__(self, bed: Bed, **values: Any) -> None:
         self.bed = bed
-        self.migration = bed.keep_record("destination")
+        self.migration = bed.keep_record("destination", **values)
         self.staging = Path(self.migration.staging)
         self.old = bed.xml()
         self.new = apply_changes(self.old, DefinitionChange(vcpus=3, memory_mib=128))
@@ -45,6 +46,8 @@ class Arrived:
         self.params: dict[str, Any] = {
             "definition_digests": {"old.xml": sha256(self.old), "new.xml": sha256(self.new)},
             "digests": dict(digest.digests(self.migration.staging)),
+            "contents": {},
+            "contents_here": {},
             "entries": [{**asdict(directory.entries(self.migration.staging)[1]), "mode": 0o640}],
             "directory_owner": {"uid": os.getuid(), "gid": os.getgid(), "mode": 0o711},
         }
@@ -143,6 +146,33 @@ def test_a_copy_that_is_not_what_the_source_has(arrived: Arrived, how: str) -> N
     else:
         (arrived.staging / "data").write_bytes(b"x")
     assert ("disk" if how == "changed" else "data") in str(arrived.fails("COPY_DIFFERS"))
+
+
+def test_what_qemu_checks_is_not_compared_byte_by_byte(arrived: Arrived) -> None:
+    """The digests of the copy leave it out, and everything else is compared."""
+    arrived.carry_out(digests={})
+    assert arrived.bed.domain().state() == "running"
+
+
+def test_a_file_that_nobody_vouched_for(arrived: Arrived) -> None:
+    (arrived.staging / "data").write_bytes(b"x")
+    assert "data" in str(arrived.fails("COPY_DIFFERS", digests={}))
+
+
+@pytest.mark.parametrize(
+    ("source", "here"), [({"vda": "1"}, {"vda": "2"}), ({}, {}), ({"vda": "1"}, {}), ({}, {"vda": "1"})]
+)
+def test_full_needs_the_same_contents_on_both_sides(bed: Bed, source: dict[str, str], here: dict[str, str]) -> None:
+    arrived = Arrived(bed, verify=Verify.FULL)
+    error = arrived.fails("COPY_DIFFERS", digests={}, contents=source, contents_here=here)
+    assert "vda" in error.message
+
+
+def test_full_keeps_what_was_compared(bed: Bed) -> None:
+    found = {"vda": "1"}
+    result = Arrived(bed, verify=Verify.FULL).carry_out(digests={}, contents=found, contents_here=found)
+    assert result["contents"] == found
+    assert any(one.effect == "check" and one.result.get("contents") == found for one in bed.journal())
 
 
 def test_a_copy_of_another_size(arrived: Arrived) -> None:

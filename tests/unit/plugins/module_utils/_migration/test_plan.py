@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Site
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import DomainFacts
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import DomainFacts, LinkFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
     GIB,
     Capacity,
@@ -22,6 +22,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
     Request,
     Size,
     Stop,
+    Transfer,
+    Verify,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import (
     GuestPlan,
@@ -137,10 +139,11 @@ def test_a_guest_that_is_off_has_no_outage_and_stays_off() -> None:
     assert "none, the guest is off" in lines
 
 
-def test_expected_outage_is_the_copy_and_a_constant() -> None:
-    assert expected_outage_s(100 * 2**20 * 60, running=True) == 70.0
-    assert expected_outage_s(0, running=True) == 10.0
-    assert expected_outage_s(10**12, running=False) == 0.0
+def test_expected_outage_is_the_second_pass_and_a_constant() -> None:
+    assert expected_outage_s(250 * 2**20 * 60, 0, running=True) == 70.0
+    assert expected_outage_s(250 * 2**20 * 60, 100 * 2**20 * 30, running=True) == 100.0
+    assert expected_outage_s(0, 0, running=True) == 10.0
+    assert expected_outage_s(10**12, 10**12, running=False) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -195,6 +198,36 @@ def test_the_rendered_plan() -> None:
         "  warning  JUST_STARTED: web1: the guest was started 5 s ago and may not hear a shutdown request yet. "
         "Nothing needs to be done: the request is repeated. Waiting a little makes the outage shorter.",
     ]
+
+
+def test_the_plan_of_two_passes() -> None:
+    steps = plan_one(request(transfer=Transfer.RSYNC)).steps
+    staging = "/var/lib/libvirt/images/web1.id-1.staging"
+    assert (steps[1].where, steps[3].where) == ("c1 -> c2", "c1 -> c2")
+    assert steps[1].what == f"presync: copy 1 GiB into {staging} while the guest runs"
+    assert steps[3].what == f"copy what differs by then into {staging}"
+
+
+def test_what_is_flattened_is_not_sent_before_the_stop() -> None:
+    base = LinkFacts("/base/a", "qcow2", 2 * GIB, "")
+    over = disk(backing_path="/base/a", backing=(base,))
+    whole = planned(request(transfer=Transfer.RSYNC), site(guest(disks=(over,))))
+    assert whole.expected_outage_s == round(10 + whole.bytes_to_copy / (100 * 2**20), 1)
+    steps = [one.what for one in plan_one(request(transfer=Transfer.RSYNC), site(guest(disks=(over,)))).steps]
+    assert [one for one in steps if "presync" in one or "differs" in one] == []
+
+
+def test_full_reads_the_disks_whatever_the_transfer() -> None:
+    for transfer in (None, Transfer.RSYNC):
+        steps = plan_one(request(transfer=transfer, verify=Verify.FULL)).steps
+        assert steps[-3].what == "digest: read every disk on both sides, and compare what is on them"
+
+
+def test_a_guest_that_is_off_is_copied_in_one_pass() -> None:
+    off = guest(state="shut off", live_xml="", uptime_s=None)
+    steps = [one.what for one in plan_one(request(transfer=Transfer.RSYNC), site(off)).steps]
+    assert len(steps) == 5
+    assert steps[2] == "copy 1 GiB into /var/lib/libvirt/images/web1.id-1.staging"
 
 
 def test_a_refusal_is_rendered_with_its_reasons() -> None:

@@ -121,6 +121,24 @@ def test_a_move_that_went_well() -> None:
     assert found.steps[2].seconds == 1.1
 
 
+def test_the_bytes_of_both_passes() -> None:
+    source, destination = moved()
+    first = step(Step.PRESYNC, 50.0, 60.0, bytes_sent=2**20 * 900, wire="zstd: because")
+    found = build(a_migration(), Phase.MOVE, (*source, *first), destination)
+    assert (found.bytes_sent, found.bytes_before) == (123456789 + 2**20 * 900, 2**20 * 900)
+    assert "  copied           1017.7 MiB on the wire, 900 MiB of it while the guest ran" in found.lines()
+    assert "  on the wire      zstd: because" in found.lines()
+
+
+def test_the_bytes_of_a_mirror_are_libvirts_count() -> None:
+    source, destination = moved()
+    counted = line(Step.HAND_OVER, result={"mirrored_bytes": 2**20 * 900})
+    found = build(a_migration(), Phase.MOVE, (*source, counted), destination)
+    assert found.mirrored_bytes == 2**20 * 900
+    assert "  mirrored         900 MiB by libvirt's count" in found.lines()
+    assert not any("mirrored " in one for one in build(a_migration(), Phase.MOVE, source, destination).lines())
+
+
 def test_a_move_in_lines() -> None:
     text = "\n".join(build(a_migration(), Phase.MOVE, *moved()).lines())
     assert text.startswith("web1: VERIFY_RESIZE (migration id-0)\n")

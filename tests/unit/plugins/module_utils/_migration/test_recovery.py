@@ -79,6 +79,7 @@ def decided(entries: Journals, source: Side, destination: Side, *, holder: bool 
 BOTH, ONE, OTHER, NEITHER = (True, True), (True, False), (False, True), (False, False)
 CASES: list[tuple[str, Journals, Side, Side, Prefer | None, Act, tuple[bool, bool], str]] = [
     ("claimed", (CLAIM, CLAIM), RUNS, ABSENT, None, Act.UNDO, BOTH, "goes back to the source"),
+    ("first pass", ((*CLAIM, *begun(Step.PRESYNC)), CLAIM), RUNS, ABSENT, None, Act.UNDO, BOTH, "goes back"),
     ("was stopping", (STOPPING, CLAIM), RUNS, ABSENT, None, Act.UNDO, BOTH, "goes back to the source"),
     ("was copying", (HANDED, CLAIM), OFF, ABSENT, None, Act.UNDO, BOTH, "goes back to the source"),
     ("still copying", (HANDED, CLAIM), COPYING, ABSENT, None, Act.RESUME_MOVE, BOTH, "the copy outlived"),

@@ -15,6 +15,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
     Flavor,
     Operation,
     Stop,
+    Transfer,
+    Verify,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.request import parse_request
 
@@ -69,6 +71,21 @@ def test_several_guests_and_a_name_of_digits() -> None:
     assert parse_request({**RESIZE, "vm": ["web1", 42]}).guests == ("web1", "42")
 
 
+@pytest.mark.parametrize(
+    ("given", "transfer", "verify"),
+    [
+        ({}, None, Verify.QUICK),
+        ({"transfer": "auto", "verify": "quick"}, None, Verify.QUICK),
+        ({"transfer": "rsync", "verify": "full"}, Transfer.RSYNC, Verify.FULL),
+        ({"transfer": " mirror "}, Transfer.MIRROR, Verify.QUICK),
+        ({"transfer": "", "verify": None}, None, Verify.QUICK),
+    ],
+)
+def test_transfer_and_verification(given: dict[str, Any], transfer: Transfer | None, verify: Verify) -> None:
+    found = parse_request({**RESIZE, **given})
+    assert (found.transfer, found.verify) == (transfer, verify)
+
+
 def test_an_empty_answer_counts_as_not_given() -> None:
     found = parse_request({**RESIZE, "dest": "", "vcpus": " ", "root_disk": None, "stop": {"timeout_s": ""}})
     assert (found.destination, found.vcpus, found.root_disk, found.stop) == ("auto", None, None, Stop())
@@ -106,6 +123,10 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("VALUE_INVALID", {**RESIZE, "flavor": 3}, "flavor is 3"),
     ("VALUE_INVALID", {**RESIZE, "dest": ["c2"]}, "dest"),
     ("VALUE_INVALID", {**RESIZE, "allow_managed": "perhaps"}, "allow_managed is 'perhaps'"),
+    ("VALUE_INVALID", {**RESIZE, "transfer": "rsnyc"}, "Did you mean rsync?"),
+    ("VALUE_INVALID", {**RESIZE, "transfer": True}, "transfer is True"),
+    ("VALUE_INVALID", {**RESIZE, "verify": "fully"}, "Did you mean full?"),
+    ("VALUE_INVALID", {**RESIZE, "verify": False}, "verify is False"),
     ("VALUE_INVALID", {**RESIZE, "capacity": "much"}, "capacity is 'much'"),
     ("VALUE_INVALID", {**RESIZE, "capacity": {"rule": "newton"}}, "placement or kilo"),
     ("VALUE_INVALID", {**RESIZE, "capacity": {"cpu_ration": 4}}, "Did you mean cpu_ratio"),

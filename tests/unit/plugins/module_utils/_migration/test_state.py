@@ -75,6 +75,8 @@ CASES: list[tuple[str, Journals, Status]] = [
     ("one claim has begun", (begun(Step.CLAIM), ()), Status.PRE_MIGRATING),
     ("both claims", (CLAIM, CLAIM), Status.PRE_MIGRATING),
     ("a claim has failed", (failed(Step.CLAIM), ()), Status.PRE_MIGRATING),
+    ("the first pass goes on", ((*CLAIM, *begun(Step.PRESYNC)), CLAIM), Status.PRE_MIGRATING),
+    ("the first pass was broken off", ((*CLAIM, *failed(Step.PRESYNC)), CLAIM), Status.PRE_MIGRATING),
     ("the hand-over has begun", ((*CLAIM, *begun(Step.HAND_OVER)), CLAIM), Status.MIGRATING),
     ("handed over", (HANDED, CLAIM), Status.MIGRATING),
     ("copied", ((*HANDED, *whole(Step.COPY)), CLAIM), Status.MIGRATING),

@@ -184,3 +184,12 @@ def test_whether_a_copy_outlived_its_step(bed: Bed, monkeypatch: pytest.MonkeyPa
     Journal(bed.store, ID, Phase.MOVE, Step.COPY, bed.clock).write(Event.BEGIN)
     (one,) = known(bed.store, bed, migrations=[ID])
     assert one["copying"] is copying
+
+
+def test_a_first_pass_that_outlived_its_step_is_no_copy(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The guest was not stopped for it: there is nothing to carry through."""
+    monkeypatch.setattr(transient, "phase", lambda _name: transient.Phase.RUNNING)
+    bed.keep_record("source")
+    Journal(bed.store, ID, Phase.MOVE, Step.PRESYNC, bed.clock).write(Event.BEGIN)
+    (one,) = known(bed.store, bed, migrations=[ID])
+    assert one["copying"] is False

@@ -4,15 +4,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
+from ansible_collections.kvmops.mobility.plugins.module_utils._command import Completed, run
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest, image
-from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.plan import plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Layout, Link, Verify
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import probe, rsync
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.plan import plan, presync
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed, names
 
 
@@ -29,8 +35,10 @@ def params(bed: Bed, **values: Any) -> dict[str, Any]:
         "identity_file": None,
         "known_hosts_file": None,
         "compress": False,
+        "probe": False,
         "bandwidth_mib_s": 0,
         "resume": False,
+        "block_bytes": 65536,
         "verify": "checksum",
         "deadline_s": 0,
     }
@@ -64,6 +72,21 @@ def test_digests_are_counted_of_what_is_copied(bed: Bed, monkeypatch: pytest.Mon
     assert made["digests"] == {"disk": digest.digest(f"{bed.directory}/disk")}
     (effect,) = plan(bed.context(**params(bed, verify="none"))).effects
     assert "digests" not in (effect.do() or {})
+
+
+@pytest.mark.parametrize(("verify", "compared"), [(Verify.QUICK, {"log", "raw"}), (Verify.FULL, {"log"})])
+def test_what_something_else_vouches_for_is_not_digested(
+    bed: Bed, monkeypatch: pytest.MonkeyPatch, verify: Verify, compared: set[str]
+) -> None:
+    bed.guest()
+    (disk,) = bed.migration().disks
+    raw = replace(disk, target="vdb", path=f"{bed.directory}/raw", format="raw")
+    bed.keep_record("source", disks=(disk, raw), verify=verify)
+    for name in ("raw", "log"):
+        Path(bed.directory, name).write_bytes(b"x")
+    monkeypatch.setattr(transient, "carry_out", lambda _unit, argv, *_more: Completed(tuple(argv), 0, "", ""))
+    (effect,) = plan(bed.context(**params(bed, migration=ID, verify="digest"))).effects
+    assert set((effect.do() or {})["digests"]) == compared
 
 
 def test_the_copy_of_a_migration_is_a_unit_that_an_undo_ends(bed: Bed) -> None:
@@ -170,3 +193,151 @@ def fake_rsync(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     (programs / "rsync").write_text("#!/bin/sh\necho 'Total bytes sent: 7'\n", encoding="ascii")
     (programs / "rsync").chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+
+
+# --- the first pass ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The unit that copies: what it was asked for under "argv", and how it ends: an error under "error"."""
+    seen: dict[str, Any] = {}
+
+    def carry_out(unit: transient.Unit, argv: Sequence[str], *_more: object) -> Completed:
+        seen.update(unit=unit.name, argv=list(argv))
+        if "error" in seen:
+            raise seen["error"]
+        return Completed(tuple(argv), 0, "Total bytes sent: 7\n", "")
+
+    monkeypatch.setattr(transient, "carry_out", carry_out)
+    return seen
+
+
+def a_link(monkeypatch: pytest.MonkeyPatch, mib_s: float) -> None:
+    monkeypatch.setattr(probe, "link_mib_s", lambda _peer: mib_s)
+
+
+def a_presync(bed: Bed) -> dict[str, Any]:
+    bed.guest()
+    bed.keep_record("source")
+    return dict(bed.carry_out(Step.PRESYNC, presync, **params(bed, migration=ID)))
+
+
+def test_the_first_pass_copies_the_live_images_into_the_staging_directory(bed: Bed, ended: dict[str, Any]) -> None:
+    made = a_presync(bed)
+    assert (made["complete"], made["bytes_sent"], made["block_bytes"]) == (True, 7, 65536)
+    assert ended["unit"] == f"kvmops-{ID}-presync"
+    assert ended["argv"][-2:] == [f"{bed.directory}/disk", f"kvmops@192.0.2.2:{bed.directory}.{ID}.staging/"]
+    assert "--whole-file" in ended["argv"]
+    (begun,) = [one for one in bed.journal() if one.effect and one.undo]
+    assert begun.undo == {"kind": "stop_unit", "name": f"kvmops-{ID}-presync"}
+
+
+@pytest.mark.parametrize(("mib_s", "compress"), [(100.0, True), (1000.0, False)])
+def test_the_probe_decides_how_it_goes_over_the_wire(
+    bed: Bed, ended: dict[str, Any], monkeypatch: pytest.MonkeyPatch, mib_s: float, compress: bool
+) -> None:
+    a_link(monkeypatch, mib_s)
+    bed.guest()
+    Path(bed.directory, "disk").write_bytes(b"word " * 100_000)
+    bed.keep_record("source", zstd=True)
+    made = bed.carry_out(Step.PRESYNC, presync, **params(bed, migration=ID))
+    assert made["compress"] is compress
+    assert ("--compress-choice=zstd" in ended["argv"]) is compress
+    assert made["link_mib_s"] == mib_s
+    assert f"carries {mib_s:.0f} MiB/s" in made["wire"]
+
+
+def test_without_zstd_on_both_sides_nothing_is_asked(
+    bed: Bed, ended: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "measure", lambda *_given: pytest.fail("measured"))
+    made = a_presync(bed)
+    assert (made["compress"], "wire" in made) == (False, False)
+
+
+def test_a_first_pass_that_is_broken_off_is_a_warning(
+    bed: Bed, ended: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "answers", lambda _peer: True)
+    ended["error"] = CommandFailed("COMMAND_FAILED", "rsync", "ended with 20: killed", "")
+    made = a_presync(bed)
+    assert (made["complete"], made["block_bytes"]) == (False, 65536)
+    assert "bytes_sent" not in made
+    (warning,) = bed.warnings
+    assert "web1: the first pass did not end" in warning
+
+
+def test_a_destination_that_does_not_answer_ends_the_move_while_the_guest_runs(
+    bed: Bed, ended: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "answers", lambda _peer: False)
+    ended["error"] = CommandFailed("COMMAND_FAILED", "rsync", "ended with 30: timeout", "")
+    with pytest.raises(CommandFailed) as error:
+        a_presync(bed)
+    assert error.value.code == "COPY_FAILED"
+    assert not bed.domain().is_off()
+
+
+def test_what_would_stop_the_second_pass_too_fails_while_the_guest_runs(bed: Bed, ended: dict[str, Any]) -> None:
+    ended["error"] = CommandFailed("COMMAND_FAILED", "rsync", "ended with 11: No space left on device", "")
+    with pytest.raises(CommandFailed) as error:
+        a_presync(bed)
+    assert error.value.code == "DEST_DISK_FULL"
+    assert not bed.domain().is_off()
+
+
+def test_each_directory_of_the_copy_has_a_first_pass_and_the_link_is_asked_once(
+    bed: Bed, ended: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Sequence[str]] = []
+
+    def measure(_peer: rsync.Peer, paths: Sequence[str]) -> probe.Measured:
+        asked.append(paths)
+        return probe.Measured(100.0, 0.5)
+
+    monkeypatch.setattr(probe, "measure", measure)
+    paths = [str(bed.root / where / "disk") for where in ("a", "b")]
+    for path in paths:
+        Path(path).parent.mkdir()
+        Path(path).write_bytes(b"x")
+    disks = tuple(
+        DiskPlan(target, path, "raw", "disk", 1, 1, 1, cluster_bytes=size)
+        for target, path, size in zip(("vda", "vdb"), paths, (65536, 8192))
+    )
+    bed.keep_record("source", layout=Layout.FILES, directory=str(bed.root / "a"), disks=disks, zstd=True)
+    made = bed.carry_out(Step.PRESYNC, presync, **params(bed, migration=ID))
+    assert made["effects"] == ["presync", "presync_2"]
+    assert (made["complete"], made["compress"], made["bytes_sent"], made["block_bytes"]) == (True, True, 14, 8192)
+    assert ended["unit"] == f"kvmops-{ID}-presync_2"
+    assert ended["argv"][-2:] == [paths[1], f"kvmops@192.0.2.2:{bed.root}/b/.{ID}.staging/"]
+    assert asked == [paths]
+
+
+def test_an_image_that_is_flattened_later_has_no_first_pass(bed: Bed, ended: dict[str, Any]) -> None:
+    (vda,) = bed.migration().disks
+    backing = (Link("/base", "raw"),)
+    bed.keep_record("source", disks=(replace(vda, flatten=True, backing=backing),))
+    made = bed.carry_out(Step.PRESYNC, presync, **params(bed, migration=ID))
+    assert (made["effects"], "complete" in made, ended) == ([], False, {})
+
+
+def test_what_something_else_vouches_for_is_not_counted(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In further directories by the path there, as the destination calls it."""
+    for where in ("a", "b"):
+        (bed.root / where).mkdir()
+        (bed.root / where / "disk").write_bytes(where.encode())
+    disks = tuple(
+        DiskPlan(target, f"{bed.root}/{where}/disk", image_format, "disk", 1, 1, 1)
+        for target, where, image_format in (("vda", "a", "raw"), ("vdb", "b", "qcow2"))
+    )
+    values = {"layout": Layout.FILES, "directory": str(bed.root / "a"), "disks": disks}
+    migration = bed.keep_record("source", **values)
+    assert migration.vouched_for == {f"{bed.root}/b/.{ID}.staging/disk"}
+    first, second = migration.staged_in
+    also = [{"src": [f"{bed.root}/b/"], "dest": second}]
+    given = params(bed, src=[f"{bed.root}/a/"], dest=first, also=also, verify="digest", migration=ID)
+    monkeypatch.setattr(transient, "carry_out", lambda *_given: Completed((), 0, "", ""))
+    assert list(bed.carry_out(Step.COPY, plan, **given)["digests"]) == ["disk"]
+    full = bed.migration(**values, verify=Verify.FULL)
+    assert full.vouched_for == {"disk", f"{second}/disk"}

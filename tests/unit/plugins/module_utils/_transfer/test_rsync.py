@@ -20,6 +20,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.keys import f
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.rsync import (
     Copy,
     Peer,
+    block_bytes,
     carry_out,
     copy_argv,
     differing,
@@ -54,11 +55,32 @@ def test_the_copy(compress: bool, resume: bool, limit: int) -> None:
     assert ("--compress" in argv) is compress
     assert ("--compress-choice=zstd" in argv) is compress
     assert ("--whole-file" in argv) is not resume
-    assert ("--no-whole-file" in argv) is resume
+    assert ({"--no-whole-file", "--block-size=65536"} <= set(argv)) is resume
+    assert "--ignore-times" in argv  # what a mirror has left there may have the very size and time
     assert ("--bwlimit=50m" in argv) is bool(limit)
     assert any(one.startswith("--timeout=") for one in argv)
     assert not any("zlib" in one or one in ("-z", "-az") for one in argv)
     assert not {"--delete", "--remove-source-files", "--archive"} & set(argv)
+
+
+@pytest.mark.parametrize(
+    ("clusters", "largest", "expected"),
+    [
+        ([65536], 2**30, 65536),
+        ([0], 2**30, 65536),
+        ([], 0, 65536),
+        ([0, 4096], 2**30, 4096),
+        ([512], 2**30, 4096),
+        ([2**21], 2**30, 131072),
+        ([2**21, 32768], 2**30, 32768),
+        ([4096], 2**34, 4096),
+        ([4096], 2**34 + 1, 8192),
+        ([65536], 2**39, 131072),
+        ([65536], 2**50, 131072),
+    ],
+)
+def test_blocks_are_as_large_as_clusters_and_not_too_many(clusters: list[int], largest: int, expected: int) -> None:
+    assert block_bytes(clusters, largest) == expected
 
 
 def test_the_comparison_copies_nothing() -> None:
@@ -196,6 +218,36 @@ def test_a_copy_that_was_interrupted_goes_on(there: Path) -> None:
     again = carry_out(replace(copy, resume=True), child, time.monotonic).bytes_sent
     assert 0 < again < whole / 10
     verify(copy, child)
+
+
+def test_what_a_running_guest_changed_is_sent_although_size_and_time_are_the_same(there: Path) -> None:
+    """rsync takes such a file for the same otherwise. What became zeros is zeros there, and takes no space."""
+    copy = a_copy(there)
+    source = Path(copy.sources[0], "disk")
+    with source.open("r+b") as disk:
+        disk.write(os.urandom(32 * 65536))
+    carry_out(copy, child, time.monotonic)
+    before = source.stat()
+    with source.open("r+b") as disk:
+        disk.write(bytes(65536 * 4))
+        disk.seek(10 * 65536)
+        disk.write(os.urandom(2 * 65536))
+        disk.seek(500 * 65536)
+        disk.write(os.urandom(65536))
+    os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert source.stat().st_size == before.st_size
+    delta = carry_out(replace(copy, resume=True), child, time.monotonic)
+    assert (there / "disk").read_bytes() == source.read_bytes()
+    changed = 7 * 65536
+    assert delta.bytes_sent < 1.05 * changed + 30_000
+    assert (there / "disk").stat().st_blocks * 512 < 3 * 2**20
+
+
+def test_without_a_first_pass_a_second_one_sends_everything(there: Path) -> None:
+    copy = replace(a_copy(there), resume=True)
+    carry_out(copy, child, time.monotonic)
+    assert (there / "disk").read_bytes() == Path(copy.sources[0], "disk").read_bytes()
+    assert (there / "disk").stat().st_blocks * 512 < 2 * 2**20
 
 
 @pytest.mark.parametrize("how", ["changed", "missing"])
