@@ -20,9 +20,11 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._errors import (
     MobilityError,
     Refused,
 )
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow import contents, proof
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import contents
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import proof as proofs
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Link
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import export
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed, names
 
@@ -145,7 +147,7 @@ def mirrored(bed: Bed, units: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -
     good = {"errors": 0, "unflushed": 0, "unanswered": 0, "said_goodbye": True, "gone": True, "not_understood": ""}
     clients = [{**good, "stalled_s": 0.0, "requests": 9}]
     seen: dict[str, Any] = {"state": {"clients": clients, "exit_code": None}, "ended": []}
-    monkeypatch.setattr(proof.exports, "state", lambda _served: seen["state"])
+    monkeypatch.setattr(export, "state", lambda _served: seen["state"])
     monkeypatch.setattr(transient, "forget", seen["ended"].append)
     return seen
 
@@ -155,7 +157,7 @@ def test_the_exports_are_closed_before_anybody_counts(bed: Bed, mirrored: dict[s
     assert result["effects"] == ["evidence", "close", "digest"]
     assert mirrored["ended"] == [f"kvmops-{ID}-export-vda"]
     assert list(result["mirror_evidence"]) == ["vda"]
-    again = proof.plan(bed.context(mirrored=True), bed.migration())
+    again = proofs.plan(bed.context(mirrored=True), bed.migration())
     assert again == ()  # the take-over does not ask exports that are gone
 
 

@@ -33,7 +33,7 @@ class Flat:
         self.more.mkdir(exist_ok=True)
         paths = [self.pool / "web1.qcow2", self.more / "web1.qcow2"]
         disks = [DiskPlan(f"vd{one}", str(path), "qcow2", "disk", MIB, MIB, MIB) for one, path in zip("ab", paths)]
-        self.disks = (replace(disks[0], new_bytes=2 * MIB), disks[1])
+        self.disks: tuple[DiskPlan, ...] = (replace(disks[0], new_bytes=2 * MIB), disks[1])
         (self.pool / "db1.qcow2").write_bytes(b"a neighbour")
 
     @property
