@@ -23,6 +23,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._errors import (
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import contents, proof
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Link
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import export as exports
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed, names
 
@@ -145,7 +146,7 @@ def mirrored(bed: Bed, units: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -
     good = {"errors": 0, "unflushed": 0, "unanswered": 0, "said_goodbye": True, "gone": True, "not_understood": ""}
     clients = [{**good, "stalled_s": 0.0, "requests": 9}]
     seen: dict[str, Any] = {"state": {"clients": clients, "exit_code": None}, "ended": []}
-    monkeypatch.setattr(proof.exports, "state", lambda _served: seen["state"])
+    monkeypatch.setattr(exports, "state", lambda _served: seen["state"])
     monkeypatch.setattr(transient, "forget", seen["ended"].append)
     return seen
 
