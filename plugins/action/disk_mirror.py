@@ -24,12 +24,15 @@ class ActionModule(StepAction):
     """Short calls, one after the other, until every disk is ready, with a line for each that says how far it is."""
 
     LABEL = "mirroring disks"
+    DEADLINE_S = 3900  # the first call also sends the other files, for which it has an hour
     HEARTBEAT_S = 60.0  # each call is followed by a line
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """The result of the last call, with what only the first one tells."""
         given = dict(self._task.args)
         patience_s, throttle = float(given.get("patience_s") or 120), bool(given.get("throttle"))
+        limit: dict[str, int] = {}
+        started: list[str] = []
         history: list[Sample] = []
         kept: dict[str, Any] = {}
         while True:
@@ -38,15 +41,19 @@ class ActionModule(StepAction):
                 kept.setdefault(key, result.get(key))
             if result.get("failed") or "ready" not in result or result["ready"]:
                 break
-            history.append(Sample(time.monotonic(), result["done_bytes"], result["total_bytes"]))
             Display().display(f"{result['ran_on']}: {_line(result)}")
-            self._task.args = {**given, "started": result["started"]}
+            if result["started"] == started:
+                history.append(Sample(time.monotonic(), result["done_bytes"], result["total_bytes"]))
+            else:
+                history.clear()  # a disk that was started just now is more to be copied, which no guest wrote
+            started = result["started"]
             if progress.stands_still(history, patience_s):
-                if not throttle or "write_limit_bytes_s" in given:
+                if not throttle or limit:
                     result.update({"failed": True, **_hopeless(result, patience_s).as_result()})
                     break
-                given["write_limit_bytes_s"] = self._task.args["write_limit_bytes_s"] = _half(history)
+                limit = {"write_limit_bytes_s": _half(history)}
                 history.clear()
+            self._task.args = {**given, "started": started, **limit}
         self._task.args = given
         return {**result, **{key: value for key, value in kept.items() if value is not None}}
 

@@ -56,12 +56,68 @@ class Clock:
         self.now += seconds * self.hurry
 
 
+BYTE_LIMITS = ("total_bytes_sec", "read_bytes_sec", "write_bytes_sec")
+
+
+class Jobs:
+    """The mirrors of a guest and the limits of its disks, as the methods that are used see them: the test driver knows
+    neither. A job moves when somebody looks at it, as far as *paces* says."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, tuple[int, int]] = {}
+        """By target, bytes done and to do; all done is ready."""
+        self.paces: dict[str, int] = {}
+        """By target, bytes with each look; all of it without a word."""
+        self.started: list[tuple[str, str, dict[str, int], int]] = []
+        self.refusal = ""
+        """libvirt's words when a job is to be started."""
+        self.deaf = False
+        """Jobs do not end when they are asked to."""
+        self.limits: dict[str, dict[str, int]] = {}
+        self.listeners: list[Callable[[str, int], None]] = []
+        self.before_look: Callable[[], None] = lambda: None
+        self.before_end: Callable[[], object] = lambda: None
+
+    def move(self, target: str) -> dict[str, int]:
+        """What blockJobInfo says of a job that goes on meanwhile."""
+        self.before_look()
+        if target not in self.running:
+            return {}
+        done, end = self.running[target]
+        self.running[target] = (min(end, done + self.paces.get(target, end)), end)
+        return {"type": 2, "bandwidth": 0, "cur": done, "end": end}
+
+    def ready(self) -> set[str]:
+        return {target for target, (done, end) in self.running.items() if done == end}
+
+    def tell(self, target: str, status: int) -> None:
+        """An event to all that listen."""
+        for one in self.listeners:
+            one(target, status)
+
+
+class Listening:
+    """A virConnect for the events of block jobs."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
+
+    def domainEventRegisterAny(self, handle: Any, event: int, callback: Any, opaque: Any) -> int:  # noqa: N802
+        assert event == libvirt.VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2
+        self._jobs.listeners.append(lambda target, status: callback(self, handle, target, 2, status, opaque))
+        return len(self._jobs.listeners) - 1
+
+    def domainEventDeregisterAny(self, number: int) -> None:  # noqa: N802 - libvirt's name
+        del self._jobs.listeners[number]
+
+
 class Handle:
     """A guest of libvirt's test driver, which knows no NVRAM, TPM, block jobs and agents."""
 
-    def __init__(self, real: Any, answers: dict[str, Any]) -> None:
+    def __init__(self, real: Any, answers: dict[str, Any], jobs: Jobs) -> None:
         self._real = real
         self._answers = answers
+        self._jobs = jobs
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -69,8 +125,54 @@ class Handle:
     def undefineFlags(self, flags: int) -> Any:  # noqa: N802 - libvirt's name
         return self._real.undefineFlags(flags & libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
 
-    def blockJobInfo(self, _target: str, _flags: int) -> dict[str, int]:  # noqa: N802 - libvirt's name
-        return {}
+    def _must_run(self) -> None:
+        if not self._real.isActive():
+            raise libvirt_error(libvirt.VIR_ERR_OPERATION_INVALID, "domain is not running")
+
+    def XMLDesc(self, flags: int) -> str:  # noqa: N802 - libvirt's name
+        xml = str(self._real.XMLDesc(flags))
+        if flags & libvirt.VIR_DOMAIN_XML_INACTIVE or not self._real.isActive():
+            return xml
+        for target in self._jobs.running:
+            ready = " ready='yes'" if target in self._jobs.ready() else ""
+            xml = xml.replace(f"<target dev='{target}'", f"<mirror job='copy'{ready}/><target dev='{target}'")
+        return xml
+
+    def connect(self) -> Listening:
+        return Listening(self._jobs)
+
+    def blockJobInfo(self, target: str, _flags: int) -> dict[str, int]:  # noqa: N802 - libvirt's name
+        if self._jobs.running or self._jobs.started:
+            self._must_run()
+        return self._jobs.move(target)
+
+    def blockCopy(self, target: str, xml: str, limits: dict[str, int], flags: int) -> None:  # noqa: N802
+        self._must_run()
+        if self._jobs.refusal:
+            raise libvirt_error(libvirt.VIR_ERR_OPERATION_FAILED, self._jobs.refusal)
+        assert target not in self._jobs.running
+        self._jobs.started.append((target, xml, limits, flags))
+        self._jobs.running[target] = (0, MIB)
+
+    def blockJobAbort(self, target: str, flags: int) -> None:  # noqa: N802 - libvirt's name
+        self._jobs.before_end()
+        self._must_run()
+        assert flags == libvirt.VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC
+        if target not in self._jobs.running:
+            raise libvirt_error(libvirt.VIR_ERR_OPERATION_INVALID, f"disk {target} does not have an active block job")
+        if not self._jobs.deaf:
+            del self._jobs.running[target]
+
+    def blockIoTune(self, target: str, _flags: int) -> dict[str, int]:  # noqa: N802 - libvirt's name
+        self._must_run()
+        return {"total_iops_sec": 7, **dict.fromkeys(BYTE_LIMITS, 0), **self._jobs.limits.get(target, {})}
+
+    def setBlockIoTune(self, target: str, limits: dict[str, int], _flags: int) -> None:  # noqa: N802
+        self._must_run()
+        assert set(limits) <= set(BYTE_LIMITS)
+        if limits.get("total_bytes_sec") and (limits.get("read_bytes_sec") or limits.get("write_bytes_sec")):
+            raise libvirt_error(libvirt.VIR_ERR_INVALID_ARG, "total and read/write cannot be set at the same time")
+        self._jobs.limits[target] = {name: limit for name, limit in limits.items() if limit}  # the others are lifted
 
     def guestVcpus(self, _flags: int) -> Any:  # noqa: N802 - libvirt's name
         return self._answers.get("vcpus")
@@ -98,12 +200,13 @@ class Connection:
     def __init__(self, real: Any) -> None:
         self._real = real
         self.answers: dict[str, Any] = {}
+        self.jobs = Jobs()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
     def _wrap(self, real: Any) -> Handle:
-        return Handle(real, self.answers)
+        return Handle(real, self.answers, self.jobs)
 
     def listAllDomains(self, flags: int) -> list[Handle]:  # noqa: N802 - libvirt's name
         return [self._wrap(one) for one in self._real.listAllDomains(flags)]
@@ -141,6 +244,10 @@ class Bed:
     @property
     def directory(self) -> str:
         return str(self.root / "images" / "web1")
+
+    @property
+    def jobs(self) -> Jobs:
+        return self.connection.jobs
 
     @property
     def hypervisor(self) -> Hypervisor:

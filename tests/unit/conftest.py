@@ -12,7 +12,9 @@ import pytest
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt import domain as domains
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 from ansible_collections.kvmops.mobility.tests.unit.bed import Agent, Bed, Connection
+from ansible_collections.kvmops.mobility.tests.unit.units import Units
 
 NODE = """<node>
   <cpu><mhz>3000</mhz><model>i986</model><active>4</active><nodes>1</nodes>
@@ -47,6 +49,14 @@ def bed(tmp_path: Path, uri: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[B
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(str(tmp_path / "state"))
+
+
+@pytest.fixture
+def units(monkeypatch: pytest.MonkeyPatch) -> Units:
+    """A systemd of the test's own that has no unit."""
+    found = Units()
+    monkeypatch.setattr(transient, "run", found.run)
+    return found
 
 
 @pytest.fixture(autouse=True)

@@ -32,8 +32,6 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
     Stop,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan, numbered
-from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import tunnel
-from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 
 
 def plan(context: Context) -> Plan:
@@ -212,10 +210,9 @@ def _carry(context: Context, migration: Migration) -> Effect:
         except MobilityError as error:
             context.warn(str(error))
             made = {"mirrored": False}
-        transient.stop_soon(tunnel.unit_name(migration.id))
         return made
 
-    return Effect("carry", "send what else changed, and close the tunnel", carry)
+    return Effect("carry", "send what else changed", carry)
 
 
 def _was_mirrored(context: Context) -> bool:

@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import quoteattr
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding, Severity
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain, Throughput
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Layout, Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
@@ -181,27 +183,31 @@ def _wait(context: Context, domain: Domain) -> Mapping[str, Any]:
 def _throttle(context: Context, domain: Domain, migration: Migration) -> tuple[Effect, ...]:
     """The guest's writes are limited as long as it runs, unless they are already."""
     limit = context.params["write_limit_bytes_s"]
-    before = {one.target: domain.write_limit(one.target) for one in migration.written}
-    if not limit or all(one == limit for one in before.values()):
+    if not limit:
+        return ()
+    before = {one.target: domain.throughput(one.target) for one in migration.written}
+    wanted = {target: one.with_writes(limit) for target, one in before.items()}
+    if wanted == before:
         return ()
 
     def throttle() -> None:
-        slowed = Refused("MIRROR_THROTTLED", domain.name, f"may write {limit} bytes a second to each disk now.", "")
-        context.warn(str(slowed))
-        for target in before:
-            domain.limit_writes(target, limit)
+        message = f"may write no more than {limit} bytes a second to each disk until it is off."
+        context.warn(Finding("MIRROR_THROTTLED", domain.name, message, "It was allowed.", Severity.WARN).line())
+        for target, one in wanted.items():
+            domain.limit_throughput(target, one)
 
-    undo = {"kind": "limit_writes", "uuid": migration.uuid, "limits": before}
+    limits = {target: asdict(one) for target, one in before.items()}
+    undo = {"kind": "limit_writes", "uuid": migration.uuid, "limits": limits}
     return (Effect("throttle", f"limit the guest's writes to {limit} bytes a second", throttle, undo=undo),)
 
 
 def unthrottle(context: Context, how: Mapping[str, Any]) -> None:
-    """Give a guest the limits of its writes back that it had."""
+    """Give a guest the limits of its disks back that it had."""
     domain = context.hypervisor.find(how["uuid"])
     if domain is None or domain.is_off():
         return  # the limit was that of its run
     for target, limit in how["limits"].items():
-        domain.limit_writes(target, limit)
+        domain.limit_throughput(target, Throughput(**limit))
 
 
 def _told(started: set[str], history: Sequence[Sample], *, ready: bool) -> dict[str, Any]:
@@ -263,8 +269,7 @@ def end(context: Context, how: Mapping[str, Any]) -> None:
     running = domain is not None and not domain.is_off()
     if domain is not None and running:
         for target in how["targets"]:
-            if domain.block_job(target) is not None:
-                domain.end_block_job(target)
+            _ask_to_end(domain, target)
         _until_none(context, domain, how["targets"], _ASKED_S)
     transient.forget(how["unit"])
     for target in how["targets"]:
@@ -282,9 +287,29 @@ _ASKED_S = 3
 _ENDED_S = 15
 
 
+def _ask_to_end(domain: Domain, target: str) -> None:
+    """A job that ended between look and request, by itself or with its guest, is what was wanted."""
+    try:
+        if _has_job(domain, target):
+            domain.end_block_job(target)
+    except MobilityError:
+        if _has_job(domain, target):
+            raise
+
+
+def _has_job(domain: Domain, target: str) -> bool:
+    """libvirt does not answer that for a guest that is off."""
+    try:
+        return domain.block_job(target) is not None
+    except MobilityError:
+        if domain.is_off():
+            return False
+        raise
+
+
 def _until_none(context: Context, domain: Domain, targets: Sequence[str], timeout_s: float) -> bool:
     began = context.monotonic()
-    while any(domain.block_job(one) is not None for one in targets) and not domain.is_off():
+    while any(_has_job(domain, one) for one in targets):
         if context.monotonic() - began >= timeout_s:
             return False
         context.sleep(_POLL_S / 5)

@@ -8,8 +8,11 @@ PRIVATE to the collection kvmops.mobility.
 
 from __future__ import annotations
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import lock
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import tunnel
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 
 
 def plan(context: Context) -> Plan:
@@ -24,6 +27,7 @@ def plan(context: Context) -> Plan:
     if receipt and context.store.read_json(path) != receipt:
         keeping = Effect("receipt", f"keep the receipt in {path}", lambda: context.store.write_json(path, receipt))
         effects.append(keeping)
+    effects += _tunnel(context, migration.id)
     holder = lock.held(context.store, migration.uuid)
     if holder is not None and holder.migration == migration.id and _may(context, holder):
         mine = holder
@@ -31,6 +35,20 @@ def plan(context: Context) -> Plan:
             Effect("unlock", f"release the lock of {migration.name}", lambda: _release(context, mine)),
         )
     return Plan(tuple(effects), result={"status": (receipt or {}).get("status", "")})
+
+
+def _tunnel(context: Context, migration: str) -> list[Effect]:
+    """What is left of a mirror that was carried through: its end would only have made the outage longer, and might have
+    come before the last words of what it carried."""
+    opened = [e for e in journal.read(context.store, migration) if (e.step, e.effect) == (Step.MIRROR, "tunnel")]
+    unit = tunnel.unit_name(migration)
+    if not opened or transient.phase(unit) is transient.Phase.ABSENT:
+        return []
+
+    def close() -> None:
+        transient.forget(unit)
+
+    return [Effect("tunnel", "close the tunnel of the mirror", close)]
 
 
 def _may(context: Context, holder: lock.Lock) -> bool:

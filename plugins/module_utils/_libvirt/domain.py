@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Callable, TypeVar
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import GuestDefinition
@@ -21,6 +22,20 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library i
 _T = TypeVar("_T")
 _STATES = ("no state", "running", "blocked", "paused", "in shutdown", "shut off", "crashed", "pmsuspended")
 OFF = "shut off"
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """Limits of a disk, bytes a second; 0 means none. A limit of both together excludes one of each."""
+
+    total: int = 0
+    read: int = 0
+    write: int = 0
+
+    def with_writes(self, limit: int) -> Throughput:
+        """The same with writes that are at most *limit*: no other limit becomes looser."""
+        write = min(one for one in (limit, self.total, self.write) if one)
+        return Throughput(0, self.read or self.total, write)
 
 
 class Domain:
@@ -123,17 +138,25 @@ class Domain:
         flags = libvirt.VIR_DOMAIN_BLOCK_JOB_ABORT_ASYNC
         self._do(f"end the block job on {target}", lambda: self._handle.blockJobAbort(target, flags))
 
-    def write_limit(self, target: str) -> int:
-        """How much the guest may write to the disk *target* now, bytes a second; 0 without a limit."""
+    def throughput(self, target: str) -> Throughput:
+        """How much the guest may read from and write to the disk *target* now."""
         flags = libvirt.VIR_DOMAIN_AFFECT_LIVE
         found = self._do(f"read the limits of {target}", lambda: self._handle.blockIoTune(target, flags))
-        return int(found.get(libvirt.VIR_DOMAIN_BLOCK_IOTUNE_WRITE_BYTES_SEC, 0))
+        return Throughput(
+            int(found.get(libvirt.VIR_DOMAIN_BLOCK_IOTUNE_TOTAL_BYTES_SEC, 0)),
+            int(found.get(libvirt.VIR_DOMAIN_BLOCK_IOTUNE_READ_BYTES_SEC, 0)),
+            int(found.get(libvirt.VIR_DOMAIN_BLOCK_IOTUNE_WRITE_BYTES_SEC, 0)),
+        )
 
-    def limit_writes(self, target: str, bytes_s: int) -> None:
-        """Let the guest write no more than that to the disk *target*; 0 lifts the limit."""
-        limit = {libvirt.VIR_DOMAIN_BLOCK_IOTUNE_WRITE_BYTES_SEC: bytes_s}
+    def limit_throughput(self, target: str, limit: Throughput) -> None:
+        """Set that. libvirt lifts those of the three that it is not told, so it is told all of them."""
+        limits = {
+            libvirt.VIR_DOMAIN_BLOCK_IOTUNE_TOTAL_BYTES_SEC: limit.total,
+            libvirt.VIR_DOMAIN_BLOCK_IOTUNE_READ_BYTES_SEC: limit.read,
+            libvirt.VIR_DOMAIN_BLOCK_IOTUNE_WRITE_BYTES_SEC: limit.write,
+        }
         flags = libvirt.VIR_DOMAIN_AFFECT_LIVE
-        self._do(f"limit writes to {target}", lambda: self._handle.setBlockIoTune(target, limit, flags))
+        self._do(f"limit writes to {target}", lambda: self._handle.setBlockIoTune(target, limits, flags))
 
     def on_block_job(self, heard: Callable[[str, int], None]) -> Callable[[], None]:
         """Call *heard* with target and status of every change of a block job from now on, until what is returned is

@@ -14,10 +14,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, TimedOut
-from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import OFF, Domain
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 
 _POLL_S = 0.1
 _RELEASE_S = 15
+_GOING_S = 3
 
 
 class OnTimeout(enum.Enum):
@@ -99,16 +100,23 @@ class Stopper:
         asking.join(_POLL_S)
         if not pending:
             self._asking = asking
-        if refused and self._domain.state() != OFF:
-            raise refused[0]
+        if refused:
+            self._forgive_if_off(refused[0])
 
     def _unless_off(self, request: Callable[[], None]) -> None:
         """A guest that goes off between the look and the request makes the request fail: that is success."""
         try:
             request()
-        except MobilityError:
-            if self._domain.state() != OFF:
-                raise
+        except MobilityError as error:
+            self._forgive_if_off(error)
+
+    def _forgive_if_off(self, error: MobilityError) -> None:
+        """A guest that is going off at this moment does not run for libvirt any more, and is not shut off yet."""
+        began = self._monotonic()
+        while not self._domain.is_off():
+            if self._monotonic() - began >= _GOING_S:
+                raise error
+            self._sleep(_POLL_S)
 
     def _out_of_time(self, policy: StopPolicy, requests: int, began: float) -> Stopped:
         if policy.on_timeout is OnTimeout.FORCE:

@@ -218,8 +218,8 @@ def _started(known: Known) -> bool:
 
 
 def _copy_ended(source: tuple[Entry, ...]) -> bool:
-    """A copy, or a mirror that was whole when the guest went off."""
-    handed = [e for e in source if (e.phase, e.step, e.event) == (Phase.MOVE, Step.HAND_OVER, Event.END)]
+    """A copy, or a mirror that was whole when the guest went off: the hand-over's last word, not that of its stop."""
+    handed = [e for e in source if (e.phase, e.step, e.event, e.effect) == (Phase.MOVE, Step.HAND_OVER, Event.END, "")]
     return _has(source, Phase.MOVE, Step.COPY, Event.END) or any(e.result.get("mirrored") for e in handed)
 
 

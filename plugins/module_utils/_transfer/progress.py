@@ -35,13 +35,14 @@ class Sample:
 
 def stands_still(history: Sequence[Sample], patience_s: float) -> bool:
     """Whether what is left became no less within the last *patience_s*, of samples in the order they were taken."""
-    if not history or history[-1].at_s - history[0].at_s < patience_s:
+    if not history:
         return False
     last = history[-1]
-    before = [one for one in history if one.at_s <= last.at_s - patience_s]
-    least = min(one.left_bytes for one in before)
-    recent = min(one.left_bytes for one in history if one.at_s > last.at_s - patience_s)
-    return last.left_bytes > 0 and recent > least * (1 - _LEAST_GAIN)
+    before = [one.left_bytes for one in history if last.at_s - one.at_s >= patience_s]
+    if not before or last.left_bytes <= 0:
+        return False
+    recent = min(one.left_bytes for one in history if last.at_s - one.at_s < patience_s)
+    return recent > min(before) * (1 - _LEAST_GAIN)
 
 
 def rate_bytes_s(history: Sequence[Sample]) -> float:

@@ -207,24 +207,33 @@ class Witness:
     def __init__(self, directory: str, stall_s: float) -> None:
         self._directory = directory
         self._stall_s = stall_s
+        self._lock = threading.Lock()
+        self._exit_code: int | None = None
         self.conversations: list[Conversation] = []
 
-    def note(self, exit_code: int | None = None) -> None:
+    def ended(self, exit_code: int) -> None:
+        """qemu-nbd is gone, which nobody takes back."""
+        self._exit_code = exit_code
+        self.note()
+
+    def note(self) -> None:
         """Write the state, whole or not at all."""
-        state = {
-            "clients": [one.as_result() for one in self.conversations],
-            "exit_code": exit_code,
-            "at": time.time(),
-        }
         path = os.path.join(self._directory, "state.json")
-        with open(path + ".part", "w", encoding="ascii") as file:
-            json.dump(state, file)
-        os.replace(path + ".part", path)
+        with self._lock:
+            state = {
+                "clients": [one.as_result() for one in self.conversations],
+                "exit_code": self._exit_code,
+                "at": time.time(),
+            }
+            with open(path + ".part", "w", encoding="ascii") as file:
+                json.dump(state, file)
+            os.replace(path + ".part", path)
 
     def attend(self, client: socket.socket) -> None:
         """Carry one client's bytes both ways until either side is gone."""
         seen = Conversation(time.monotonic)
         self.conversations.append(seen)
+        self.note()  # before its first byte goes by: the word of one who has left is not good for it
         server = socket.socket(socket.AF_UNIX)
         server.connect(os.path.join(self._directory, "image.sock"))
         pumps = [
@@ -286,19 +295,30 @@ def main(directory: str, stall_s: float, argv: list[str]) -> int:
         signal.signal(number, lambda *_ignored: child.terminate())
     image = os.path.join(directory, "image.sock")
     give_up = time.monotonic() + _START_S
-    while not os.path.exists(image) and child.poll() is None and time.monotonic() < give_up:
+    while not _serves(image):
+        if child.poll() is not None or time.monotonic() > give_up:
+            child.kill()
+            return child.wait() or 1
         time.sleep(_POLL_S)
-    if not os.path.exists(image):
-        child.kill()
-        return child.wait() or 1
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(os.path.join(directory, "export.sock"))
     listener.listen(1)
     witness.note()
     threading.Thread(target=_accept, args=(listener, witness), daemon=True).start()
     code = child.wait()
-    witness.note(code)
+    witness.ended(code)
     return code
+
+
+def _serves(path: str) -> bool:
+    """Whether qemu-nbd greets there: it makes its socket first, and opens the image after that."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(_START_S)
+        try:
+            probe.connect(path)
+            return bool(probe.recv(1))
+        except OSError:
+            return False
 
 
 def _accept(listener: socket.socket, witness: Witness) -> None:

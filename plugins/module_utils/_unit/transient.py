@@ -154,11 +154,6 @@ def words(unit: Unit) -> str:
     return _text(unit.errors).strip()[-1024:]
 
 
-def stop_soon(name: str) -> None:
-    """Ask systemd to end the unit, without waiting for that."""
-    run(("systemctl", "stop", "--no-block", f"{name}.service"), timeout_s=_QUICK_S, accept=(0, 5))
-
-
 def forget(name: str) -> bool:
     """End the unit when it runs, and let systemd forget it; whether there was one."""
     if phase(name) is Phase.ABSENT:

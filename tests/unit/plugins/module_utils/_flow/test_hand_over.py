@@ -3,20 +3,37 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, NotFound, TimedOut
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow import hand_over
+from ansible_collections.kvmops.mobility.plugins.module_utils._command import Completed
+from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import (
+    CommandFailed,
+    MobilityError,
+    NotFound,
+    Refused,
+    TimedOut,
+)
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import hand_over, mirror
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import OnTimeout, StopPolicy
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Stop
-from ansible_collections.kvmops.mobility.tests.unit.bed import Bed, names
+from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed, names
 from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
+from ansible_collections.kvmops.mobility.tests.unit.units import RUNNING, Units
+
+TUNNEL = f"kvmops-{ID}-tunnel"
 
 
 def carry_out(bed: Bed, phase: Phase = Phase.MOVE) -> dict[str, object]:
@@ -158,3 +175,155 @@ def test_without_the_guest_or_its_record(bed: Bed) -> None:
 )
 def test_in_a_revert_the_plug_may_be_pulled(asked: str, phase: Phase, expected: OnTimeout) -> None:
     assert hand_over.policy(Stop(30, 5, asked), phase) == StopPolicy(30, 5, expected)
+
+
+# --- while its disks are mirrored --------------------------------------------------------------------------------
+
+
+class Mirrored:
+    """A source whose guest runs, with a mirror that is ready, and the tunnel it goes through."""
+
+    def __init__(self, bed: Bed, units: Units) -> None:
+        self.bed = bed
+        self.units = units
+        self.sent: list[tuple[str, ...]] = []
+        self.failure: MobilityError | None = None
+        bed.guest()
+        self.log = Path(bed.directory) / "console.log"
+        self.log.write_text("booted\n", encoding="utf-8")
+        (Path(bed.directory) / "config").write_bytes(b"unchanged")
+        self.migration = bed.keep_record("source")
+        bed.jobs.running["vda"] = (MIB, MIB)
+        units.shown[TUNNEL] = RUNNING
+        self.params: dict[str, Any] = {
+            "mirrored": True,
+            "user": "kvmops",
+            "port": 22,
+            "identity_file": "/k",
+            "known_hosts_file": "/h",
+        }
+        self.files = {one.name: mirror._version(str(one)) for one in (self.log, Path(bed.directory) / "config")}
+
+    def run(self, argv: Sequence[str], **_options: Any) -> Completed:
+        if self.failure:
+            raise self.failure
+        self.sent.append(tuple(argv[argv.index("--") + 1 :]))
+        return Completed(tuple(argv), 0, "", "")
+
+    def carry_out(self) -> dict[str, Any]:
+        params = {**self.params, "files": json.loads(json.dumps(self.files))}
+        return self.bed.carry_out(Step.HAND_OVER, hand_over.plan, **params)
+
+    def while_stopping(self, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None]) -> None:
+        shutdown = Domain.shutdown
+
+        def stop(domain: Domain, *, acpi: bool = False) -> None:
+            happens()
+            shutdown(domain, acpi=acpi)
+
+        monkeypatch.setattr(Domain, "shutdown", stop)
+
+
+@pytest.fixture
+def mirrored(bed: Bed, units: Units, monkeypatch: pytest.MonkeyPatch) -> Mirrored:
+    found = Mirrored(bed, units)
+    monkeypatch.setattr(mirror, "run", found.run)
+    return found
+
+
+def test_a_guest_that_stops_while_it_is_mirrored(mirrored: Mirrored) -> None:
+    result = mirrored.carry_out()
+    assert result["effects"] == ["autostart_off", "stop", "fence", "carry"]
+    assert (result["mirrored"], result["mirror_lost"], result["digests"]) == (True, {}, {})
+    assert mirrored.sent == []
+    assert mirrored.units.calls == []  # the tunnel may still carry the last words of the mirror
+    assert mirrored.bed.jobs.listeners == []
+    assert mirrored.bed.domain().is_off()
+
+
+def test_what_was_written_beside_the_disks_is_sent_again_and_vouched_for(
+    mirrored: Mirrored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def write() -> None:
+        mirrored.log.write_text("booted\nhalted\n", encoding="utf-8")
+        (Path(mirrored.bed.directory) / "new").write_bytes(b"new")
+
+    mirrored.while_stopping(monkeypatch, write)
+    result = mirrored.carry_out()
+    parked = mirrored.migration.parked
+    assert mirrored.sent == [
+        (f"{parked}/console.log", f"{parked}/new", f"kvmops@192.0.2.2:{mirrored.migration.staging}/")
+    ]
+    assert result["digests"] == {name: digest.digest(f"{parked}/{name}") for name in ("console.log", "new")}
+    assert result["mirrored"] is True
+
+
+@pytest.mark.parametrize("words", ["was given up", "failed", "was finished"])
+def test_a_mirror_that_is_lost_while_the_guest_stops(
+    mirrored: Mirrored, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    number = {"failed": "FAILED", "was given up": "CANCELED", "was finished": "COMPLETED"}[words]
+    status = getattr(libvirt, f"VIR_DOMAIN_BLOCK_JOB_{number}")
+    mirrored.while_stopping(monkeypatch, lambda: mirrored.bed.jobs.tell("vda", status))
+    mirrored.log.write_text("more\n", encoding="utf-8")
+    result = mirrored.carry_out()
+    assert (result["mirrored"], result["mirror_lost"]) == (False, {"vda": words})
+    assert mirrored.sent == []  # all of it is copied anyway
+    assert os.path.isdir(mirrored.migration.parked)
+
+
+def test_a_mirror_that_is_not_ready_any_more_stops_nobody(mirrored: Mirrored) -> None:
+    mirrored.bed.jobs.running["vda"] = (MIB // 2, MIB)
+    mirrored.bed.jobs.paces["vda"] = 0
+    with pytest.raises(Refused, match="vda") as refusal:
+        mirrored.carry_out()
+    assert refusal.value.code == "MIRROR_LOST"
+    assert (mirrored.bed.domain().state(), mirrored.bed.domain().autostart()) == ("running", True)
+    assert mirrored.bed.journal() == ()
+
+
+def test_one_disk_of_two_that_is_not_mirrored_is_enough(bed: Bed, units: Units) -> None:
+    bed.guest()
+    (vda,) = bed.migration().disks
+    bed.keep_record("source", disks=(vda, replace(vda, target="vdb"), replace(vda, target="sda", readonly=True)))
+    bed.jobs.running["vda"] = (MIB, MIB)
+    with pytest.raises(Refused, match="the mirror of vdb is not ready") as refusal:
+        hand_over.plan(bed.context(mirrored=True))
+    assert refusal.value.code == "MIRROR_LOST"
+    assert units.calls == []
+
+
+def test_what_cannot_be_carried_is_copied_with_the_disks(mirrored: Mirrored) -> None:
+    mirrored.log.write_text("more\n", encoding="utf-8")
+    mirrored.failure = CommandFailed("COMMAND_FAILED", "rsync", "ended with 12: broken pipe", "Try it.")
+    result = mirrored.carry_out()
+    assert result["mirrored"] is False
+    assert "digests" not in result
+    assert len(mirrored.bed.warnings) == 1
+    assert "broken pipe" in mirrored.bed.warnings[0]
+    (last,) = [one for one in mirrored.bed.journal() if one.event is Event.END and not one.effect]
+    assert last.result["mirrored"] is False  # what recover reads
+
+
+def test_a_guest_that_is_off_already_was_not_seen_to_stop_while_mirrored(mirrored: Mirrored) -> None:
+    mirrored.bed.domain().shutdown()
+    result = mirrored.carry_out()
+    assert result["effects"] == ["autostart_off", "fence", "carry"]
+    assert (result["mirrored"], mirrored.sent) == (False, [])
+
+
+def test_a_hand_over_that_was_killed_after_the_stop_is_not_called_mirrored(mirrored: Mirrored) -> None:
+    """What became of the mirror is told by the call that stopped the guest: without its answer the disks are copied."""
+    params = {**mirrored.params, "files": {}}
+    plan = hand_over.plan(mirrored.bed.context(**params))
+    for one in plan.effects[:2]:
+        one.do()
+    assert mirrored.carry_out()["mirrored"] is False
+
+
+def test_planning_a_mirrored_one_changes_nothing(mirrored: Mirrored) -> None:
+    plan = hand_over.plan(mirrored.bed.context(check=True, **mirrored.params, files={}))
+    assert names(plan) == ["autostart_off", "stop", "fence", "carry"]
+    assert mirrored.units.calls == []
+    assert mirrored.bed.jobs.listeners == []
+    assert mirrored.bed.domain().state() == "running"

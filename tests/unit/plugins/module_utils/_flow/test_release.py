@@ -11,6 +11,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration import 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
 from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed, names
 from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
+from ansible_collections.kvmops.mobility.tests.unit.units import RUNNING, Units
 
 RECEIPT: dict[str, object] = {"status": "finished", "lines": ["web1: VERIFY_RESIZE"]}
 
@@ -63,3 +64,14 @@ def test_without_a_record(bed: Bed) -> None:
     with pytest.raises(NotFound) as error:
         release.plan(bed.context(receipt=None))
     assert error.value.code == "MIGRATION_NOT_FOUND"
+
+
+def test_a_mirrors_tunnel_is_closed_with_the_lock(bed: Bed, units: Units) -> None:
+    """In the outage it was left open, so that the last words of what it carried got through."""
+    bed.keep_record("source")
+    take(bed)
+    bed.note(Step.MIRROR, "tunnel", {"kind": "end_mirror"})
+    units.shown[f"kvmops-{ID}-tunnel"] = RUNNING
+    assert carry_out(bed, RECEIPT) == ["receipt", "tunnel", "unlock"]
+    assert units.shown == {}
+    assert carry_out(bed, RECEIPT) == []

@@ -3,9 +3,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +15,16 @@ import pytest
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest, directory, image
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import GuestDefinition
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit import DefinitionChange, apply_changes
-from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import take_over
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.claim import sha256
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Verify
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.export import Export
 from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed, names
 from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
+from ansible_collections.kvmops.mobility.tests.unit.units import RUNNING, Units
 
 EFFECTS = ["own", "definitions", "check", "grow_vda", "place", "define", "start", "autostart"]
 
@@ -250,3 +253,144 @@ def test_a_parked_directory_that_is_gone(parked: Bed) -> None:
         revert(parked)
     assert error.value.code == "PATH_LOST"
     assert parked.domain().is_off()
+
+
+# --- a copy that was mirrored ------------------------------------------------------------------------------------
+
+VDA = f"kvmops-{ID}-export-vda"
+GOOD = {
+    "requests": 9,
+    "errors": 0,
+    "unflushed": 0,
+    "unanswered": 0,
+    "said_goodbye": True,
+    "gone": True,
+    "not_understood": "",
+    "stalled_s": 0.0,
+}
+
+
+class Exported(Arrived):
+    """A destination whose export still runs, with its witness's word."""
+
+    def __init__(self, bed: Bed, units: Units) -> None:
+        super().__init__(bed)
+        self.units = units
+        self.params.update({"mirrored": True, "digests": {}})
+        units.shown[VDA] = RUNNING
+        (bed.root / "run" / VDA).mkdir(parents=True)
+        units.on_stop = lambda name: shutil.rmtree(bed.root / "run" / name)
+        self.says(GOOD)
+
+    def says(self, *clients: dict[str, Any], exit_code: int | None = None) -> None:
+        state = {"clients": clients, "exit_code": exit_code, "at": 1.0}
+        (self.bed.root / "run" / VDA / "state.json").write_text(json.dumps(state), encoding="ascii")
+
+    def refused(self) -> Refused:
+        """Before anything was changed: the copy is made in another way then."""
+        with pytest.raises(Refused) as refusal:
+            self.carry_out()
+        assert (refusal.value.code, refusal.value.subject) == ("MIRROR_NOT_PROVEN", "web1, vda")
+        assert self.bed.find() is None
+        assert self.bed.journal() == ()
+        assert self.units.calls == []
+        assert (self.staging / "definitions").is_dir()
+        return refusal.value
+
+
+@pytest.fixture
+def exported(bed: Bed, units: Units, monkeypatch: pytest.MonkeyPatch) -> Exported:
+    monkeypatch.setattr(Export, "directory", property(lambda self: f"{bed.root}/run/{self.unit}"))
+    return Exported(bed, units)
+
+
+def test_the_exports_word_is_taken_and_kept_and_nobody_writes_to_them_any_more(exported: Exported) -> None:
+    result = exported.carry_out()
+    assert result["effects"] == ["evidence", *EFFECTS]
+    assert result["mirror_evidence"] == {"vda": GOOD}
+    assert exported.units.calls == [("stop", VDA), ("reset-failed", VDA)]
+    assert exported.bed.domain().state() == "running"
+    kept = [one.result for one in exported.bed.journal() if (one.event, one.effect) == (Event.END, "evidence")]
+    assert kept == [{"mirror_evidence": {"vda": GOOD}}]
+
+
+@pytest.mark.parametrize(
+    ("clients", "words"),
+    [
+        ((), "its export had 0 clients"),
+        (({**GOOD, "said_goodbye": False},), "without a good-bye"),
+        (({**GOOD, "unflushed": 1},), "1 writes were not flushed"),
+        ((GOOD, GOOD), "2 clients"),
+    ],
+)
+def test_what_is_not_proven_is_copied_again(exported: Exported, clients: Any, words: str) -> None:
+    exported.says(*clients)
+    assert words in exported.refused().message
+
+
+def test_an_export_that_is_gone_proves_nothing(exported: Exported) -> None:
+    shutil.rmtree(exported.bed.root / "run")
+    assert "nothing is known of its export" in exported.refused().message
+
+
+def test_one_disk_that_is_not_proven_is_enough(bed: Bed, units: Units, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Export, "directory", property(lambda self: f"{bed.root}/run/{self.unit}"))
+    (vda,) = bed.migration().disks
+    config = replace(vda, target="sda", path=f"{bed.directory}/config", readonly=True)
+    migration = bed.keep_record("destination", disks=(vda, replace(vda, target="vdb"), config))
+    Path(migration.staging).mkdir()
+    (bed.root / "run" / VDA).mkdir(parents=True)
+    (bed.root / "run" / VDA / "state.json").write_text(
+        json.dumps({"clients": [GOOD], "exit_code": None}), encoding="ascii"
+    )
+    with pytest.raises(Refused) as refusal:
+        take_over.plan(bed.context(mirrored=True))
+    assert (refusal.value.code, refusal.value.subject) == ("MIRROR_NOT_PROVEN", "web1, vdb")
+    assert units.calls == []
+
+
+def test_a_client_that_is_about_to_go_is_waited_for(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
+    exported.says({**GOOD, "gone": False, "said_goodbye": False})
+    clock = exported.bed.clock
+    began = clock()
+    sleep = clock.sleep
+
+    def goes(seconds: float) -> None:
+        sleep(seconds)
+        if 1 < clock() - began < 2:
+            exported.says(GOOD)
+
+    monkeypatch.setattr(clock, "sleep", goes)
+    assert exported.carry_out()["effects"][0] == "evidence"
+
+
+def test_one_that_stays_is_not_waited_for_for_long(exported: Exported) -> None:
+    exported.says({**GOOD, "gone": False, "said_goodbye": False})
+    began = exported.bed.clock()
+    exported.refused()
+    assert 5 < exported.bed.clock() - began < 6
+
+
+def test_a_second_attempt_does_not_ask_exports_that_it_has_closed(exported: Exported) -> None:
+    exported.fails("DEFINITION_TAMPERED", definition_digests={})
+    assert not (exported.bed.root / "run" / VDA).exists()
+    result = exported.carry_out()
+    assert result["effects"] == EFFECTS
+    assert exported.units.calls == [("stop", VDA), ("reset-failed", VDA)]
+    assert exported.bed.domain().state() == "running"
+
+
+def test_only_what_was_carried_is_compared(exported: Exported) -> None:
+    """The disks have their proof; a digest of them would cost an outage as long as a copy."""
+    (exported.staging / "console.log").write_text("halted\n", encoding="utf-8")
+    (exported.staging / "config").write_text("sent before\n", encoding="utf-8")
+    exported.params["digests"] = {"console.log": digest.digest(str(exported.staging / "console.log"))}
+    (exported.staging / "console.log").write_text("other\n", encoding="utf-8")
+    assert "console.log" in exported.fails("COPY_DIFFERS").message
+    (exported.staging / "console.log").write_text("halted\n", encoding="utf-8")
+    assert exported.carry_out()["effects"] == EFFECTS
+
+
+def test_a_size_that_differs_is_seen_in_a_mirrored_one_too(exported: Exported) -> None:
+    image.grow(str(exported.staging / "disk"), "qcow2", 4 * MIB)
+    exported.fails("IMAGE_SIZE_DIFFERS")

@@ -10,10 +10,10 @@ import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Lost, MobilityError, NotFound
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connection import connect, translated
-from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain, Throughput
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt
-from ansible_collections.kvmops.mobility.tests.unit.bed import Bed, libvirt_error
+from ansible_collections.kvmops.mobility.tests.unit.bed import MIB, Bed, libvirt_error
 from ansible_collections.kvmops.mobility.tests.unit.builders import UUID, domain_xml
 
 
@@ -146,6 +146,71 @@ def test_what_happens_to_nvram_tpm_and_managed_save(extra: dict[str, str], keep:
     handle = Undefined(domain_xml(extra=extra))
     Domain(handle).undefine(keep_nvram=keep, keep_tpm=keep, remove_managed_save=not keep)
     assert handle.flags == sum(getattr(libvirt, f"VIR_DOMAIN_UNDEFINE_{one}") for one in flags)
+
+
+# --- block jobs --------------------------------------------------------------------------------------------------
+
+
+def test_a_mirror_through_its_life(bed: Bed) -> None:
+    domain = bed.guest()
+    assert (domain.id() > 0, domain.block_job("vda"), domain.ready_mirrors()) == (True, None, frozenset())
+    bed.jobs.paces["vda"] = MIB // 2
+    domain.start_mirror("vda", "<disk/>", 0)
+    assert domain.block_job("vda") == (0, MIB)
+    assert domain.ready_mirrors() == frozenset()
+    assert domain.block_job("vda") == (MIB // 2, MIB)
+    assert domain.ready_mirrors() == {"vda"}
+    domain.end_block_job("vda")
+    assert (domain.block_job("vda"), domain.ready_mirrors()) == (None, frozenset())
+
+
+@pytest.mark.parametrize(("limit", "told"), [(0, {}), (5 * MIB, {"bandwidth": 5 * MIB})])
+def test_how_a_mirror_is_started(bed: Bed, limit: int, told: dict[str, int]) -> None:
+    bed.guest().start_mirror("vda", "<disk type='network'/>", limit)
+    ((target, xml, limits, flags),) = bed.jobs.started
+    assert (target, xml, limits) == ("vda", "<disk type='network'/>", told)
+    wanted = ("REUSE_EXT", "TRANSIENT_JOB", "SYNCHRONOUS_WRITES")
+    assert flags == sum(getattr(libvirt, f"VIR_DOMAIN_BLOCK_COPY_{one}") for one in wanted)
+
+
+@pytest.mark.parametrize(
+    "mirror",
+    ["", "<mirror job='copy'/>", "<mirror job='copy' ready='no'/>", "<mirror job='copy' ready='abort'/>"],
+)
+def test_a_mirror_that_is_not_ready(mirror: str) -> None:
+    xml = domain_xml().replace("<target dev='vda'", f"{mirror}<target dev='vda'")
+    assert Domain(Undefined(xml)).ready_mirrors() == frozenset()
+
+
+@pytest.mark.parametrize("limit", [Throughput(), Throughput(write=MIB), Throughput(0, 5, 6), Throughput(total=7)])
+def test_how_fast_a_guest_may_read_and_write(bed: Bed, limit: Throughput) -> None:
+    domain = bed.guest()
+    assert domain.throughput("vda") == Throughput()
+    domain.limit_throughput("vda", limit)
+    assert domain.throughput("vda") == limit
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (Throughput(), Throughput(write=9)),
+        (Throughput(read=5), Throughput(read=5, write=9)),
+        (Throughput(read=5, write=20), Throughput(read=5, write=9)),
+        (Throughput(write=3), Throughput(write=3)),
+        (Throughput(total=20), Throughput(read=20, write=9)),
+        (Throughput(total=4), Throughput(read=4, write=4)),
+    ],
+)
+def test_no_limit_becomes_looser(before: Throughput, after: Throughput) -> None:
+    assert before.with_writes(9) == after == after.with_writes(9)
+
+
+def test_a_mirror_that_is_refused_names_disk_and_guest(bed: Bed) -> None:
+    domain = bed.guest()
+    bed.jobs.refusal = "disk vda already in active block job"
+    with pytest.raises(MobilityError, match="could not mirror vda") as error:
+        domain.start_mirror("vda", "<disk/>", 0)
+    assert (error.value.code, error.value.subject) == ("LIBVIRT_FAILED", "web1")
 
 
 # --- the connection ----------------------------------------------------------------------------------------------

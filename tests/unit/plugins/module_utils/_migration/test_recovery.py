@@ -44,6 +44,9 @@ def begun(step: Step, phase: Phase = Phase.MOVE) -> tuple[Entry, ...]:
 CLAIM = whole(Step.CLAIM)
 STOPPING = (*CLAIM, *begun(Step.HAND_OVER))
 HANDED = (*CLAIM, *whole(Step.HAND_OVER))
+MIRRORED = (*CLAIM, *begun(Step.HAND_OVER), line(Step.HAND_OVER, result={"mirrored": True}))
+STOPPED_MIRRORED = (*STOPPING, line(Step.HAND_OVER, effect="stop", result={"mirrored": True}))
+MIRROR_LOST = (*STOPPED_MIRRORED, line(Step.HAND_OVER, result={"mirrored": False}))
 COPIED = (*HANDED, *whole(Step.COPY))
 TAKING = (*CLAIM, *begun(Step.TAKE_OVER))
 STARTING = (*TAKING, line(Step.TAKE_OVER, Event.BEGIN, effect=START))
@@ -96,6 +99,12 @@ CASES: list[tuple[str, Journals, Side, Side, Prefer | None, Act, tuple[bool, boo
     ("silent, copied", (COPIED, ()), OFF, SILENT, None, Act.ASK, NEITHER, "prefer=source"),
     ("silent, copied, it counts", (COPIED, ()), OFF, SILENT, DESTINATION, Act.ASK, NEITHER, "prefer=source"),
     ("silent, copied, source counts", (COPIED, ()), OFF, SILENT, SOURCE, Act.UNDO, ONE, "counts as dead"),
+    ("silent, mirrored", (MIRRORED, ()), OFF, SILENT, None, Act.ASK, NEITHER, "prefer=source"),
+    ("silent, mirrored, source counts", (MIRRORED, ()), OFF, SILENT, SOURCE, Act.UNDO, ONE, "counts as dead"),
+    ("silent, mirror lost", (MIRROR_LOST, ()), OFF, SILENT, None, Act.UNDO, ONE, "was never asked to start"),
+    ("silent, handing over", (STOPPED_MIRRORED, ()), OFF, SILENT, None, Act.UNDO, ONE, "was never asked to start"),
+    ("mirrored", (MIRRORED, CLAIM), OFF, ABSENT, None, Act.UNDO, BOTH, "goes back"),
+    ("mirrored, runs there", (MIRRORED, STARTING), OFF, RUNS, None, Act.RESUME_MOVE, BOTH, "has started"),
     # the source is silent
     ("source silent", ((), CLAIM), SILENT, ABSENT, None, Act.ASK, NEITHER, "the guest is on the source"),
     ("source silent, asked", ((), TAKING), SILENT, OFF, None, Act.ASK, NEITHER, "the source does not answer"),
@@ -207,6 +216,8 @@ STATUSES = (
     (HANDED, CLAIM),
     (COPIED, TAKING),
     (COPIED, STARTING),
+    (MIRRORED, CLAIM),
+    (MIRRORED, TAKING),
     (UNDOING, STARTING),
     MOVED,
     CONFIRMING,
@@ -229,6 +240,7 @@ def test_without_the_operators_word_no_side_is_started_while_the_other_may_run_i
             assert found.act is Act.ASK
         if found.act is Act.UNDO and not destination.reachable:
             assert not any(one.step is Step.COPY and one.event is Event.END for one in entries[0])
+            assert not any(one.result.get("mirrored") for one in entries[0])
         if found.act is Act.RESUME_REVERT and not destination.reachable:
             assert any(one.step is Step.TAKE_OVER and one.phase is Phase.REVERT for one in entries[0])
         if found.act is Act.RESUME_MOVE:

@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import (
+    CLOSE,
+    Entry,
+    Event,
+    Phase,
+    Step,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import (
     CLOSED,
     LEGAL,
@@ -56,6 +62,14 @@ HALF_UNDONE = (
     line(Step.UNDO, Event.BEGIN, Phase.REVERT, "fence"),
     line(Step.UNDO, Event.END, Phase.REVERT, "fence", result={"step": "hand_over"}),
 )
+MIRROR_TAKEN_BACK = (
+    line(Step.UNDO, Event.BEGIN, result={"effects": ["tunnel"]}),
+    line(Step.UNDO, Event.BEGIN, effect="tunnel"),
+    line(Step.UNDO, Event.END, effect="tunnel", result={"step": "mirror"}),
+    line(Step.UNDO),
+)
+"""An undo of single steps, which does not close the book."""
+UNDO_OF_ALL = line(Step.UNDO, Event.BEGIN, result={"effects": ["fence", "stop", CLOSE]})
 CASES: list[tuple[str, Journals, Status]] = [
     ("no journal at all", ((), ()), Status.UNKNOWN),
     ("one claim has begun", (begun(Step.CLAIM), ()), Status.PRE_MIGRATING),
@@ -83,6 +97,36 @@ CASES: list[tuple[str, Journals, Status]] = [
     (
         "an undo that took nothing but the copy back",
         ((*HANDED, *begun(Step.UNDO), line(Step.UNDO)), CLAIM),
+        Status.ERROR,
+    ),
+    (
+        "the mirror was taken back, and the guest runs on",
+        ((*CLAIM, *MIRROR_TAKEN_BACK), (*CLAIM, *MIRROR_TAKEN_BACK)),
+        Status.PRE_MIGRATING,
+    ),
+    (
+        "the mirror was taken back, and the disks are copied",
+        ((*HANDED, *MIRROR_TAKEN_BACK, *whole(Step.COPY)), (*CLAIM, *MIRROR_TAKEN_BACK)),
+        Status.MIGRATING,
+    ),
+    (
+        "taken over after the mirror was taken back",
+        ((*HANDED, *MIRROR_TAKEN_BACK), (*CLAIM, *MIRROR_TAKEN_BACK, *whole(Step.TAKE_OVER))),
+        Status.FINISHED,
+    ),
+    (
+        "taking the mirror back has failed",
+        ((*CLAIM, MIRROR_TAKEN_BACK[0], line(Step.UNDO, Event.FAIL)), CLAIM),
+        Status.PRE_MIGRATING,
+    ),
+    (
+        "undone after the mirror was taken back",
+        ((*HANDED, *MIRROR_TAKEN_BACK, *UNDO), (*CLAIM, *MIRROR_TAKEN_BACK, *UNDO)),
+        Status.FAILED,
+    ),
+    (
+        "an undo of all after the mirror was taken back",
+        ((*HANDED, *MIRROR_TAKEN_BACK, UNDO_OF_ALL), (*CLAIM, *MIRROR_TAKEN_BACK, *UNDO)),
         Status.ERROR,
     ),
     ("undone after it had finished", after(MOVED, UNDO, UNDO), Status.FAILED),

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import base64
 import json
 import os
 import sys
@@ -137,3 +138,45 @@ def test_forgetting(systemd: Systemd, shown: str, calls: list[list[str]]) -> Non
     systemd.says(shown)
     assert transient.forget(NAME) is bool(calls)
     assert systemd.told() == calls
+
+
+# --- a service ---------------------------------------------------------------------------------------------------
+
+
+def test_a_service_is_started_and_never_again(systemd: Systemd) -> None:
+    transient.start_service(systemd.unit, ARGV, ("User=kvmops", "LimitCORE=0"))
+    (start,) = systemd.told()
+    assert start[:4] == ["systemd-run", "--quiet", f"--unit={NAME}", "--setenv=LC_ALL=C"]
+    assert start[start.index("--") + 1 :] == list(ARGV)
+    properties = [one.partition("=")[2] for one in start if one.startswith("--property=")]
+    assert properties == [
+        "Type=exec",
+        f"StandardOutput=truncate:{systemd.unit.output}",
+        f"StandardError=truncate:{systemd.unit.errors}",
+        "UMask=0077",
+        "TimeoutStopSec=5",
+        "User=kvmops",
+        "LimitCORE=0",
+    ]
+
+
+def test_a_program_is_its_standard_input_whatever_it_holds(systemd: Systemd) -> None:
+    program = "print('é %s \\x')\n"
+    transient.start_service(systemd.unit, ("python3", "-"), program=program)
+    (start,) = systemd.told()
+    (given,) = (one for one in start if one.startswith("--property=StandardInputData="))
+    assert base64.b64decode(given.split("=", 2)[2]).decode() == program
+
+
+def test_a_service_that_systemd_refuses(systemd: Systemd) -> None:
+    (systemd.home / "systemd-run").write_text("#!/bin/sh\necho already exists >&2\nexit 1\n", encoding="ascii")
+    with pytest.raises(CommandFailed, match="already exists"):
+        transient.start_service(systemd.unit, ARGV)
+
+
+def test_its_last_words(systemd: Systemd) -> None:
+    assert transient.words(systemd.unit) == ""
+    systemd.unit.errors.write_bytes(b"x" * 2000 + b" the end \xff\n")
+    said = transient.words(systemd.unit)
+    assert said.endswith("x the end \ufffd")
+    assert len(said) == 1024

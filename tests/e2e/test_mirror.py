@@ -1,0 +1,134 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A running guest's disks are at the destination before it stops; what that opens, and what is left of it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from ansible_collections.kvmops.mobility.tests.e2e import lab
+from ansible_collections.kvmops.mobility.tests.e2e.lab import HOSTS, IMAGES, PREFIX
+from ansible_collections.kvmops.mobility.tests.e2e.play import ROOMY, Run, play
+
+BUSY, SLOW, STUBBORN = (f"{PREFIX}{name}" for name in ("busy", "slow", "stubborn"))
+LISTENERS = "ss -Hltnu | awk '{print $5}' | sort -u"
+UNITS = "systemctl list-units --all --plain --no-legend 'kvmops-*' | awk '{print $1}'"
+SOCKETS = "find /run /var/lib/libvirt/qemu -path '*kvmops*' -type s"
+AS_NOBODY = (
+    "runuser -u nobody -- python3 -c "
+    "'import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])' {} 2>&1 | grep -c PermissionError"
+)
+
+
+def run(name: str, **variables: Any) -> Run:
+    return play("migrate", {"vm": name, "dest": "c2", "kvmops_capacity": ROOMY, **variables}, timeout_s=400)
+
+
+def left_over() -> dict[str, list[str]]:
+    """Units and sockets of a mirror, on both hosts."""
+    return {host: lab.shell(host, f"{UNITS}; {SOCKETS}").split() for host in HOSTS}
+
+
+def steps(done: Run, name: str) -> dict[str, str]:
+    """The steps of the receipt, with what they did."""
+    return {one["step"]: one["did"] for one in done.receipt(name)["steps"]}
+
+
+def line_of(key: str, text: str) -> str:
+    return next(line for line in text.splitlines() if line.startswith(key))
+
+
+@pytest.fixture
+def guest(request: pytest.FixtureRequest) -> Iterator[str]:
+    name, *options = request.param
+    lab.create(name, *options)
+    yield name
+    lab.destroy(name)
+
+
+@pytest.mark.parametrize("guest", [(BUSY, "--disks", "2", "--config-drive", "--load", "disk=1")], indirect=True)
+def test_a_guest_that_writes_is_moved_with_nothing_left_to_copy(guest: str) -> None:
+    before = lab.verify(guest)
+    done = run(guest, transfer="mirror")
+    assert done.code == 0, done.output
+    assert "copy" not in steps(done, guest)
+    assert steps(done, guest)["take_over"].startswith("evidence")
+    after = lab.verify(guest)
+    assert (after.host, after.problems, after.sums) == ("c2", (), before.sums)
+    assert after.config_drive_ok
+    (taken,) = done.of("domain_take_over")
+    for seen in taken["mirror_evidence"].values():
+        assert (seen["errors"], seen["unflushed"], seen["unanswered"], seen["said_goodbye"]) == (0, 0, 0, True)
+    kept = [lab.shell("c1", f"qemu-img info -f qcow2 {IMAGES}/{guest}_resize/{one}") for one in ("disk", "disk1")]
+    made = [lab.shell("c2", f"qemu-img info -U -f qcow2 {IMAGES}/{guest}/{one}") for one in ("disk", "disk1")]
+    assert [line_of("cluster_size", one) for one in kept] == [line_of("cluster_size", one) for one in made]
+    assert left_over() == {"c1": [], "c2": []}
+
+
+@pytest.mark.parametrize("guest", [(SLOW, "--data-mib", "64")], indirect=True)
+def test_nobody_else_can_reach_what_a_mirror_opens(guest: str) -> None:
+    """While it copies: no new listener, and sockets that another user of the host cannot connect to."""
+    listening = {host: lab.shell(host, LISTENERS) for host in HOSTS}
+    found: dict[str, Any] = {}
+    with moving(guest, found, cold_resize_bandwidth_mib_s=4):
+        lab.wait_for("the mirror to copy", lambda: mirroring(guest), timeout_s=180)
+        assert {host: lab.shell(host, LISTENERS) for host in HOSTS} == listening
+        for host in HOSTS:
+            sockets = lab.shell(host, SOCKETS).split()
+            assert sockets
+            refused = [lab.shell(host, AS_NOBODY.format(one)).strip() for one in sockets]
+            assert refused == ["1"] * len(sockets)
+            assert lab.shell(host, f"runuser -u nobody -- ls {IMAGES}/{guest}*.staging 2>/dev/null || true") == ""
+    assert found["run"].code == 0, found["run"].output
+    assert left_over() == {"c1": [], "c2": []}
+
+
+@pytest.mark.parametrize("guest", [(SLOW, "--data-mib", "64")], indirect=True)
+def test_without_its_tunnel_the_disks_go_by_rsync(guest: str) -> None:
+    found: dict[str, Any] = {}
+    with moving(guest, found, cold_resize_bandwidth_mib_s=4):
+        lab.wait_for("the mirror to copy", lambda: mirroring(guest), timeout_s=180)
+        lab.shell("c1", f"systemctl kill --signal=KILL $({UNITS} | grep tunnel)")
+    assert found["run"].code == 0, found["run"].output
+    assert "MIRROR_FAILED" in found["run"].output
+    assert "copy" in steps(found["run"], guest)
+    assert (lab.verify(guest).host, lab.verify(guest).problems) == ("c2", ())
+    assert left_over() == {"c1": [], "c2": []}
+
+
+@pytest.mark.parametrize("guest", [(STUBBORN, "--data-mib", "64")], indirect=True)
+def test_asked_for_it_is_the_mirror_or_nothing(guest: str) -> None:
+    found: dict[str, Any] = {}
+    with moving(guest, found, cold_resize_bandwidth_mib_s=4, transfer="mirror"):
+        lab.wait_for("the mirror to copy", lambda: mirroring(guest), timeout_s=180)
+        lab.shell("c2", f"systemctl kill --signal=KILL $({UNITS} | grep export)")
+    assert found["run"].code != 0
+    assert any("MIRROR_FAILED" in one for one in found["run"].failures())
+    view = lab.verify(guest)
+    assert (view.host, view.problems, view.defined_on) == ("c1", (), ("c1",))
+    assert left_over() == {"c1": [], "c2": []}
+
+
+def mirroring(guest: str) -> bool:
+    return "Block Copy" in lab.shell("c1", f"virsh blockjob {guest} vda || true")
+
+
+@contextmanager
+def moving(guest: str, found: dict[str, Any], **variables: Any) -> Iterator[None]:
+    """A move in the background; its run is in *found* once the block has ended."""
+
+    def work() -> None:
+        found["run"] = run(guest, **variables)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(400)
