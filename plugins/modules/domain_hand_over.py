@@ -79,7 +79,8 @@ resume:
   returned: in a move, not in check mode
   type: bool
 mirrored_bytes:
-  description: What the mirror had copied when the guest was asked to stop, by libvirt's count.
+  description: >-
+    What the mirror had copied when the guest was asked to stop, bytes by libvirt's count, which takes holes for data.
   returned: O(mirrored=true), when the guest ran, not in check mode
   type: int
 stop_requested_at:

@@ -56,7 +56,8 @@ class Receipt:
     bytes_before: int
     """Of these, while the guest still ran."""
     mirrored_bytes: int
-    """What a mirror had copied when the guest was asked to stop, by libvirt's count; 0 without one."""
+    """What a mirror had copied when the guest was asked to stop, by libvirt's count, which takes holes for data; 0
+    without one. Nobody counts its bytes on the wire."""
     wire: str
     """Whether it was compressed, and why; empty when that was no question."""
     where: str
@@ -92,7 +93,7 @@ class Receipt:
         if self.outage is not None:
             lines.append(f"  outage           {_outage(self.outage)}")
         if self.mirrored_bytes:
-            lines.append(f"  mirrored         {human_bytes(self.mirrored_bytes)} by libvirt's count")
+            lines.append(f"  mirrored         {human_bytes(self.mirrored_bytes)} by libvirt's count, holes included")
         if self.bytes_sent:
             lines.append(f"  copied           {_sent(self.bytes_sent, self.bytes_before)}")
         if self.wire:

@@ -108,7 +108,8 @@ def test_each_image_is_parked_and_its_neighbour_is_not(flat: Flat) -> None:
     ],
 )
 def test_what_the_copy_may_go_on_from(flat: Flat, image_format: str, running: bool, passed: bool, resume: bool) -> None:
-    flat.disks = tuple(replace(one, format=image_format) for one in flat.disks)
+    first, second = (replace(one, format=image_format) for one in flat.disks)
+    flat.disks = (first, second)
     flat.guest()
     flat.bed.keep_record("source", **flat.values, was_running=running)
     if passed:
