@@ -12,11 +12,15 @@ import sys
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from datetime import datetime, timezone
 
-from . import guest, lab, trouble
+from . import guest, lab, trouble, watch
 from .config import GIB, HOSTS, MOST_HOSTS, LabError, host_spec
+from .content import COMPRESSIBLE, CONTENTS, SEEDED, mib_for_allocated
 from .domain import GuestSpec
 from .host import Host
+from .load import parse_load
+from .outage import Outage
 from .run import say
 from .trust import ssh_argv
 from .verify import GuestView, verify
@@ -110,6 +114,11 @@ def _ssh(arguments: argparse.Namespace) -> int:
 
 def _create(arguments: argparse.Namespace) -> int:
     vcpus, memory_mib, root_gib = FLAVORS[arguments.flavor] if arguments.flavor else PLAIN
+    load = parse_load(arguments.load) if arguments.load is not None else None
+    data_mib = arguments.data_mib
+    if arguments.allocated_gib:
+        data_mib = mib_for_allocated(arguments.content, arguments.allocated_gib)
+        root_gib = max(root_gib, data_mib // 1024 + 1)
     spec = GuestSpec(
         name=arguments.name,
         uuid=str(uuid.UUID(arguments.uuid) if arguments.uuid else uuid.uuid4()),
@@ -117,11 +126,15 @@ def _create(arguments: argparse.Namespace) -> int:
         memory_mib=arguments.memory_mib or memory_mib,
         root_gib=arguments.root_gib or root_gib,
         image_format=arguments.format,
-        data_mib=arguments.data_mib,
+        data_mib=data_mib,
+        content=arguments.content,
+        backing=arguments.backing,
         disks=arguments.disks,
         config_drive=arguments.config_drive,
         ignore_acpi=arguments.ignore_acpi,
         hang=arguments.hang,
+        ticks=arguments.ticks or load is not None,
+        load=load,
     )
     guest.create(spec, Host(host_spec(arguments.host)), lab.all_hosts(), start=not arguments.off)
     print(f"{spec.name}  {'shut off' if arguments.off else 'running'}  {arguments.host}  {spec.uuid}")
@@ -136,6 +149,40 @@ def _destroy(arguments: argparse.Namespace) -> int:
 
 def _console(arguments: argparse.Namespace) -> int:
     print(guest.console(arguments.name, lab.all_hosts()), end="")
+    return 0
+
+
+def _outage(arguments: argparse.Namespace) -> int:
+    outage = watch.seen(arguments.name, arguments.since)
+    if arguments.json:
+        print(json.dumps({**asdict(outage), "ok": not outage.problems}, indent=2))
+    else:
+        _print_outage(outage)
+    for problem in outage.problems:
+        say(f"guest {arguments.name}: {problem}")
+    return 1 if outage.problems else 0
+
+
+def _print_outage(outage: Outage) -> None:
+    if outage.longest_gap_s is not None:
+        until = "now" if outage.ended is None else f"{_moment(outage.ended)} on {outage.ended_on}"
+        print(f"longest gap {outage.longest_gap_s:.2f} s, {_moment(outage.began)} on {outage.began_on} to {until}")
+    if outage.longest_fsync_s is not None:
+        print(f"longest fsync {outage.longest_fsync_s:.2f} s, {_moment(outage.longest_fsync_at)}")
+    if outage.acknowledged is not None:
+        print(f"last acknowledged record {outage.acknowledged}, {outage.refused} refused")
+    for line in outage.rewritten:
+        print(line)
+    print(f"{outage.ticks} ticks of {outage.boots} boots, not looked for up to {outage.watcher_late_s:.2f} s")
+
+
+def _moment(unix_s: float | None) -> str:
+    return datetime.fromtimestamp(unix_s or 0, timezone.utc).strftime("%H:%M:%S.%f")[:-4] + "Z"
+
+
+def _watch(arguments: argparse.Namespace) -> int:
+    hosts = lab.all_hosts()
+    watch.watch(arguments.name, lambda: guest.consoles(arguments.name, hosts))
     return 0
 
 
@@ -155,6 +202,8 @@ def _print_view(view: GuestView) -> None:
     print(f"    {view.vcpus} vCPU, {view.memory_mib} MiB, root disk {view.root_bytes / GIB:g} GiB")
     for disk in view.disks:
         print(f"    {disk.target}  {disk.bytes} bytes  data {'ok' if disk.ok else 'DIFFERS'}  {disk.sha256}")
+    if view.load_newest is not None:
+        print(f"    load: newest record {view.load_newest}, acknowledged {view.load_acknowledged}")
     if view.config_drive_ok is not None:
         print(f"    config drive {'ok' if view.config_drive_ok else 'DIFFERS'}")
 
@@ -220,6 +269,18 @@ def _add_guest_verbs(parser: argparse.ArgumentParser) -> None:
     console.add_argument("name", metavar="NAME")
     console.set_defaults(verb=_console)
 
+    outage = verbs.add_parser("outage", help="the longest time a guest with --ticks or --load stood still")
+    outage.add_argument("name", metavar="NAME")
+    outage.add_argument(
+        "--since", type=float, default=0, metavar="T", help="leave out what ended before (Unix seconds)"
+    )
+    outage.add_argument("--json", action="store_true", help="the same as data")
+    outage.set_defaults(verb=_outage)
+
+    watching = verbs.add_parser("watch", help="what `guest create` starts for --ticks: note when they come")
+    watching.add_argument("name", metavar="NAME")
+    watching.set_defaults(verb=_watch)
+
     check = verbs.add_parser("verify", help="where it is, how big, and whether its data is what was seeded")
     check.add_argument("name", metavar="NAME")
     check.add_argument("--json", action="store_true", help="the same as data")
@@ -236,10 +297,18 @@ def _add_create(parser: argparse.ArgumentParser) -> None:
     add("--root-gib", type=int, metavar="N", help="default 1")
     add("--format", choices=["qcow2", "raw"], default="qcow2", help="of its disks (default qcow2)")
     add("--data-mib", type=int, default=16, metavar="N", help="seeded content on each disk (default 16)")
+    add(
+        "--allocated-gib", type=int, metavar="N", help="instead: content that takes so much room, and a disk to hold it"
+    )
+    add("--content", choices=CONTENTS, default=SEEDED, help="of its disks; the other two are quick for many GiB")
+    add("--compressible", action="store_const", dest="content", const=COMPRESSIBLE, help="--content compressible")
+    add("--backing", action="store_true", help="the root disk is an overlay on a base image")
     add("--disks", type=int, default=1, metavar="N", help="all disks, the root disk included (default 1)")
     add("--config-drive", action="store_true", help="a read-only ISO image as OpenStack attaches it")
     add("--off", action="store_true", help="define it, do not start it")
     add("--uuid", metavar="UUID", help="default: a random one")
     add("--ignore-acpi", action="store_true", help="a guest that ignores every polite shutdown")
     add("--hang", action="store_true", help="a guest that runs but never answers")
+    add("--ticks", action="store_true", help="ten lines a second on its console, timed outside: see `guest outage`")
+    add("--load", metavar="WORK", help="memory=MIB,disk=MIB,cpu=N: what it keeps writing and doing; with --ticks")
     parser.set_defaults(verb=_create)

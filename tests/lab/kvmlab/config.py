@@ -103,6 +103,11 @@ def guests_dir() -> Path:
     return run_dir() / "guests"
 
 
+def ticks_dir() -> Path:
+    """What guests were seen to do, and who watches them."""
+    return run_dir() / "ticks"
+
+
 def host_spec(name: str) -> HostSpec:
     """The host of that name, or an error with the names there are."""
     for spec in HOSTS:

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
 from .config import GUEST_BRIDGE, IMAGES_DIR, INITRD, KERNEL
+from .content import SEEDED
+from .load import Load
 
 # Only TCG: hardware virtualisation is not usable on the machines this runs on.
 TEMPLATE = """\
@@ -82,6 +84,9 @@ CONFIG_DRIVE = """\
 """
 
 
+BASES = "_base"
+
+
 @dataclass(frozen=True)
 class GuestSpec:
     """What a guest is asked to be."""
@@ -93,15 +98,24 @@ class GuestSpec:
     root_gib: int = 1
     image_format: str = "qcow2"
     data_mib: int = 16
+    content: str = SEEDED
+    backing: bool = False
     disks: int = 1
     config_drive: bool = False
     ignore_acpi: bool = False
     hang: bool = False
+    ticks: bool = False
+    load: Load | None = None
 
     @property
     def directory(self) -> str:
         """Its own directory, as the hosts see it."""
         return f"{IMAGES_DIR}/{self.name}"
+
+    @property
+    def base(self) -> str:
+        """What the root disk is an overlay on, if it is one, named as OpenStack does."""
+        return f"{IMAGES_DIR}/{BASES}/{hashlib.sha1(self.name.encode()).hexdigest()}"
 
     def disk_names(self) -> list[str]:
         """File names of its writable disks, the root disk first."""
@@ -115,6 +129,10 @@ def definition(spec: GuestSpec) -> str:
         words.append("kvmlab.noacpi")
     if spec.hang:
         words.append("kvmlab.hang")
+    if spec.ticks:
+        words.append("kvmlab.ticks")
+    if spec.load:
+        words.append(f"kvmlab.load={spec.load}")
     return TEMPLATE.format(
         name=escape(spec.name),
         uuid=spec.uuid,

@@ -5,22 +5,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shutil
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
-from . import record
+from . import record, watch
 from .config import GIB, IMAGES_DIR, MIB, LabError
+from .content import SEEDED, write_bulk
 from .domain import GuestSpec, definition, target_of
 from .host import Host
+from .load import Load, memory_needed_mib, ring_offset, write_ring
 from .record import GuestRecord
 from .run import run, wait_for
 from .seed import DATA_OFFSET, Seed, sha256_of, write_seeded
 from .virsh import guest_states, virsh, wait_for_agent
 
 EXTRA_DISK_GIB = 1
+COPY_OFFLOADING = "-C"  # the file system shares the blocks, they are not written twice
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 BOOT_TIMEOUT_S = 120  # seconds are normal; a busy machine emulating eight CPUs is slow
 
@@ -35,6 +40,8 @@ def create(spec: GuestSpec, host: Host, hosts: list[Host], *, start: bool) -> No
         virsh(host, "define", "/dev/stdin", stdin=definition(spec))
         # A guest that a power loss takes away again would be nobody's loss but the lab's.
         host.storage.sync()
+        if spec.ticks:
+            watch.start(spec.name)
         if start:
             _start(spec, host)
     except BaseException:
@@ -52,6 +59,17 @@ def _check(spec: GuestSpec) -> None:
         raise LabError(f"{spec.data_mib} MiB of data do not fit on a disk of {smallest} GiB")
     if not 1 <= spec.disks <= 8:
         raise LabError("a guest has between 1 and 8 disks")
+    if spec.backing and spec.image_format != "qcow2":
+        raise LabError("only a qcow2 disk can be an overlay on a base")
+    if spec.load:
+        _check_load(spec, spec.load)
+
+
+def _check_load(spec: GuestSpec, load: Load) -> None:
+    if DATA_OFFSET + (spec.data_mib + load.disk) * MIB > spec.root_gib * GIB:
+        raise LabError(f"a load in {load.disk} MiB of the disk does not fit behind {spec.data_mib} MiB of data")
+    if memory_needed_mib(load) > spec.memory_mib:
+        raise LabError(f"a load in {load.memory} MiB of memory needs a guest of {memory_needed_mib(load)} MiB")
 
 
 def _refuse_known(name: str, hosts: list[Host]) -> None:
@@ -65,16 +83,21 @@ def _refuse_known(name: str, hosts: list[Host]) -> None:
 
 def _directories(name: str, host: Host) -> list[Path]:
     """Everything under a host's images that was or will be this guest's."""
+    return [path for path in _possible_directories(name, host) if path.exists()]
+
+
+def _possible_directories(name: str, host: Host) -> list[Path]:
+    """Where that can be, and where it is being made ready."""
     images = host.storage.images
     exact = [images / name, images / f"{name}_resize", images / f"{name}_reverted"]
     staged = [path for path in images.glob("*.staging") if path.name.startswith(f"{name}.")]
     # A guest web has nothing to do with the staging directory of a guest web.2.
     staged = [path for path in staged if path.name.removeprefix(f"{name}.").count(".") == 1]
-    return [path for path in exact if path.exists()] + staged
+    return exact + staged
 
 
 def _make_files(spec: GuestSpec, host: Host) -> None:
-    made = GuestRecord(spec.uuid)
+    made = GuestRecord(spec.uuid, load=spec.load)
     record.save(spec.name, made)
     directory = host.storage.images / spec.name
     directory.mkdir(mode=0o711)
@@ -88,17 +111,74 @@ def _make_files(spec: GuestSpec, host: Host) -> None:
 
 
 def _make_disk(spec: GuestSpec, host: Host, file: str, size: int) -> Seed:
-    directory = host.storage.images / spec.name
-    raw = directory / f"{file}.raw"
-    seed = write_seeded(raw, size, f"{spec.name}/{file}", spec.data_mib)
+    target = f"{spec.directory}/{file}"
+    make = _make_seeded if spec.content == SEEDED else _make_bulk
+    seed = make(spec, host, target, size)
+    if file == spec.disk_names()[0]:
+        if spec.load and spec.load.disk:
+            _make_ring(spec, host, target, seed, spec.load)
+        if spec.backing:
+            _put_on_base(spec, host, target, size)
+    return seed
+
+
+def _make_seeded(spec: GuestSpec, host: Host, file: str, size: int) -> Seed:
+    raw = host.outside(f"{file}.raw")
+    seed = write_seeded(raw, size, f"{spec.name}/{raw.stem}", spec.data_mib)
+    _convert(spec, host, file)
+    return seed
+
+
+def _make_bulk(spec: GuestSpec, host: Host, file: str, size: int) -> Seed:
+    """Take a copy of the image that was made for the first guest with such content, which shares its blocks."""
+    seeds = host.storage.seeds
+    seeds.mkdir(exist_ok=True)
+    image = seeds / f"{spec.content}-{spec.data_mib}.{spec.image_format}"
+    remembered = image.with_suffix(f".{spec.image_format}.json")
+    if remembered.exists():
+        seed = Seed(**json.loads(remembered.read_text()))
+        _share_blocks(image, host.outside(file))
+    else:
+        seed = write_bulk(host.outside(f"{file}.raw"), spec.content, spec.data_mib)
+        _convert(spec, host, file, COPY_OFFLOADING)
+        _share_blocks(host.outside(file), image)
+        host.storage.sync()
+        part = remembered.with_suffix(".part")
+        part.write_text(json.dumps(asdict(seed)))
+        part.rename(remembered)
+    host.exec(["qemu-img", "resize", "-q", "-f", spec.image_format, file, str(size)])
+    return seed
+
+
+def _share_blocks(source: Path, target: Path) -> None:
+    run(["cp", "--reflink=always", source, target], timeout_s=600)
+
+
+def _convert(spec: GuestSpec, host: Host, file: str, *words: str) -> None:
+    """Make the image out of the raw one beside it."""
+    raw = host.outside(f"{file}.raw")
     if spec.image_format == "raw":
-        raw.rename(directory / file)
-        return seed
-    inside = f"{spec.directory}/{file}"
-    convert = ["qemu-img", "convert", "-f", "raw", "-O", spec.image_format, f"{inside}.raw", inside]
+        raw.rename(host.outside(file))
+        return
+    convert = ["qemu-img", "convert", *words, "-f", "raw", "-O", spec.image_format, f"{file}.raw", file]
     host.exec(convert, timeout_s=60 + spec.data_mib)
     raw.unlink()
-    return seed
+
+
+def _make_ring(spec: GuestSpec, host: Host, file: str, seed: Seed, load: Load) -> None:
+    ring = host.outside(f"{file}.ring")
+    write_ring(ring, seed, load)
+    write = f"write -q -s {file}.ring {ring_offset(seed)} {load.disk}M"
+    host.exec(["qemu-io", "-f", spec.image_format, "-c", write, file])
+    ring.unlink()
+
+
+def _put_on_base(spec: GuestSpec, host: Host, file: str, size: int) -> None:
+    """Make the image a base and the disk an overlay on it."""
+    base = host.outside(spec.base)
+    base.parent.mkdir(mode=0o711, exist_ok=True)
+    host.outside(file).rename(base)
+    host.exec(["qemu-img", "create", "-q", "-f", "qcow2", "-b", spec.base, "-F", spec.image_format, file, str(size)])
 
 
 def _make_config_drive(spec: GuestSpec, target: Path) -> None:
@@ -136,9 +216,19 @@ def destroy(name: str, hosts: list[Host]) -> bool:
         for directory in _directories(name, host):
             found = True
             shutil.rmtree(directory)
+        _remove_base(name, host)
     found = found or record.load(name) is not None
+    watch.stop(name)
     record.forget(name)
     return found
+
+
+def _remove_base(name: str, host: Host) -> None:
+    base = host.outside(GuestSpec(name, "").base)
+    if base.exists():
+        base.unlink()
+        if not any(base.parent.iterdir()):
+            base.parent.rmdir()
 
 
 def console(name: str, hosts: list[Host]) -> str:
@@ -150,3 +240,13 @@ def console(name: str, hosts: list[Host]) -> str:
             if log.exists():
                 said.append((log.stat().st_mtime, log.read_text(errors="replace")))
     return "".join(text for _time, text in sorted(said))
+
+
+def consoles(name: str, hosts: list[Host]) -> list[tuple[str, Path]]:
+    """Host and path of every console the guest can have now, whether it is there or not."""
+    found = []
+    for host in hosts:
+        # The storage of a host that loses power is an input/output error.
+        with contextlib.suppress(OSError):
+            found += [(host.name, directory / "console.log") for directory in _possible_directories(name, host)]
+    return found

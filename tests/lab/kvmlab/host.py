@@ -134,6 +134,13 @@ class Host:
         except LabError as error:
             raise LabError(f"on {self.name}: {error}") from error
 
+    def outside(self, file: str) -> Path:
+        """A file of the host as the machine sees it."""
+        path = Path(file)
+        if path.is_relative_to(IMAGES_DIR):
+            return self.storage.images / path.relative_to(IMAGES_DIR)
+        return self.root / file.lstrip("/")
+
     # -- making it
 
     def _made_of(self) -> Image | None:

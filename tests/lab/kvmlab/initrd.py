@@ -21,6 +21,8 @@ SCRIPTS = Path(__file__).resolve().parent.parent / "guest"
 PLACES = {
     "init": "init",
     "facts": "bin/kvmlab-facts",
+    "ticks": "bin/kvmlab-ticks",
+    "load": "bin/kvmlab-load",
     "shutdown": "sbin/shutdown",
     "power-button": "etc/acpi/PWRF/00000080",
 }

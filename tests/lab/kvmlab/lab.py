@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from .config import HOSTS, LabError, cache_dir, guests_dir, host_spec, run_dir, ssh_dir
+from .config import HOSTS, LabError, cache_dir, guests_dir, host_spec, run_dir, ssh_dir, ticks_dir
 from .host import Host
 from .image import Image, ensure_image
 from .initrd import ensure_initrd
@@ -23,6 +23,7 @@ from .run import say, wait_for
 from .trouble import put_right, troubles
 from .trust import ensure_lab_key, establish, make_host_keys, pin
 from .virsh import guest_states
+from .watch import resume_all, stop_all
 
 
 def all_hosts() -> list[Host]:
@@ -73,6 +74,7 @@ def up() -> None:
         for host in down_hosts:
             host.wait_ready()
         establish(hosts)
+        resume_all()
     say(f"up after {time.monotonic() - began:.1f} s")
 
 
@@ -105,6 +107,7 @@ def down() -> None:
     require_root()
     began = time.monotonic()
     with _alone():
+        stop_all()
         for host in all_hosts():
             host.remove()
         remove_bridge()
@@ -114,7 +117,7 @@ def down() -> None:
         if left:
             raise LabError(f"still mounted: {', '.join(map(str, left))}")
         (run_dir() / "trust").unlink(missing_ok=True)
-        for directory in (guests_dir(), ssh_dir(), run_dir() / "hosts"):
+        for directory in (guests_dir(), ticks_dir(), ssh_dir(), run_dir() / "hosts"):
             shutil.rmtree(directory, ignore_errors=True)
         if run_dir().is_dir():
             run_dir().rmdir()

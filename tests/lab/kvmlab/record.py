@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, kvmops.mobility contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the lab remembers of a guest it made: the content of its disks."""
+"""What the lab remembers of a guest it made: the content of its disks, and what it does."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from .config import LabError, guests_dir
+from .load import Load
 from .seed import Seed
 
 
@@ -20,6 +21,7 @@ class GuestRecord:
     uuid: str
     disks: dict[str, Seed] = field(default_factory=dict)  # by target in the guest
     config_drive_sha256: str | None = None
+    load: Load | None = None
 
 
 def _path(name: str) -> Path:
@@ -54,6 +56,7 @@ def load(name: str) -> GuestRecord | None:
         uuid=data["uuid"],
         disks={target: Seed(**seed) for target, seed in data["disks"].items()},
         config_drive_sha256=data["config_drive_sha256"],
+        load=Load(**data["load"]) if data.get("load") else None,
     )
 
 

@@ -40,6 +40,11 @@ class Storage:
         """What the host sees as the place of migration records."""
         return self.point / "kvmops"
 
+    @property
+    def seeds(self) -> Path:
+        """Images that guests' disks are quick copies of; the host does not see them."""
+        return self.point / "seeds"
+
     def mounted(self) -> bool:
         """Whether the file system can be used."""
         return is_mounted(self.point)

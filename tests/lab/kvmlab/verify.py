@@ -11,13 +11,18 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import record
-from .config import IMAGES_DIR, MIB, LabError
+from . import record, watch
+from .config import MIB, LabError
+from .content import bulk_sum, is_bulk
 from .domain import Defined, DiskSource, parse
 from .host import Host
+from .load import SLOT_BYTES, Load, Run, judge, parse_runs, ring_offset, runs_of, salt_of
 from .record import GuestRecord
-from .seed import DATA_OFFSET, HEADER_BYTES, HEADER_OFFSET, MAGIC, sha256_of
+from .seed import DATA_OFFSET, HEADER_BYTES, HEADER_OFFSET, MAGIC, Seed, sha256_of
 from .virsh import agent_exec, guest_states, virsh, wait_for_agent
+
+LOADED_S = 180
+"""How much longer a guest with a load may take to answer, on a machine that is busy too."""
 
 
 @dataclass
@@ -45,6 +50,8 @@ class GuestView:
     root_bytes: int = 0
     disks: list[DiskView] = field(default_factory=list)
     config_drive_ok: bool | None = None
+    load_newest: int | None = None  # record of the load on the disk
+    load_acknowledged: int | None = None  # seen outside before the disk was read
     defined_on: list[str] = field(default_factory=list)
     startable_on: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -97,15 +104,7 @@ def verify(name: str, hosts: list[Host]) -> GuestView:
 
 def _complete(host: Host, defined: Defined) -> bool:
     """Whether all disks are there, so that the guest could be started."""
-    return all(_outside(host, disk.file).exists() for disk in defined.disks)
-
-
-def _outside(host: Host, file: str) -> Path:
-    """A file of the host as the machine sees it."""
-    path = Path(file)
-    if path.is_relative_to(IMAGES_DIR):
-        return host.storage.images / path.relative_to(IMAGES_DIR)
-    return host.root / file.lstrip("/")
+    return all(host.outside(disk.file).exists() for disk in defined.disks)
 
 
 def _look(view: GuestView, host: Host, defined: Defined) -> None:
@@ -115,27 +114,30 @@ def _look(view: GuestView, host: Host, defined: Defined) -> None:
         remembered = GuestRecord(defined.uuid)
     if remembered.uuid != defined.uuid:
         view.problems.append(f"its UUID is {defined.uuid}, was {remembered.uuid}")
-    longest = max((seed.length for seed in remembered.disks.values()), default=0)
+    longest = max((seed.length for seed in remembered.disks.values() if not is_bulk(seed)), default=0)
+    patience_s = LOADED_S if remembered.load else 0
     off = view.state == "shut off"
-    facts = _from_files(host, defined) if off else _from_inside(host, view.name, longest // MIB)
+    facts = _from_files(host, defined) if off else _from_inside(host, view.name, longest // MIB + patience_s)
     view.vcpus = facts.vcpus
     view.memory_mib = facts.memory_mib
     view.mem_total_kib = facts.mem_total_kib
     view.root_bytes = facts.sizes.get("vda", 0)
     for target, seed in sorted(remembered.disks.items()):
-        actual = facts.sums.get(target)
+        actual = _bulk_sum(host, defined, target, seed) if is_bulk(seed) else facts.sums.get(target)
         ok = actual == seed.sha256
         view.disks.append(DiskView(target, facts.sizes.get(target, 0), actual, seed.sha256, ok))
         if not ok:
             view.problems.append(f"{target}: seeded {seed.sha256}, found {actual or 'no seeded content'}")
+    if remembered.load is not None and remembered.load.disk and "vda" in remembered.disks:
+        _check_load(view, host, defined, remembered.load, remembered.disks["vda"])
     if remembered.config_drive_sha256 is not None:
         _check_config_drive(view, host, defined, remembered.config_drive_sha256)
 
 
-def _from_inside(host: Host, name: str, longest_mib: int) -> Facts:
+def _from_inside(host: Host, name: str, patience_s: int) -> Facts:
     """Ask the guest itself, through its agent."""
     wait_for_agent(host, name, 15)
-    listing = agent_exec(host, name, ["/bin/kvmlab-facts", "disks"], timeout_s=60 + longest_mib)
+    listing = agent_exec(host, name, ["/bin/kvmlab-facts", "disks"], timeout_s=60 + patience_s)
     lines = [dict(word.split("=", 1) for word in line.split()) for line in listing.splitlines()]
     disks = {line["disk"]: line for line in lines[1:]}
     return Facts(
@@ -202,8 +204,37 @@ def _extract(host: Host, disk: DiskSource, target: Path, skip: int, count: int, 
     return target
 
 
+def _bulk_sum(host: Host, defined: Defined, target: str, seed: Seed) -> str | None:
+    for disk in defined.disks:
+        if disk.target == target:
+            return bulk_sum(host, disk.file, disk.image_format, seed)
+    return None
+
+
+def _check_load(view: GuestView, host: Host, defined: Defined, load: Load, seed: Seed) -> None:
+    outage = watch.seen(view.name)
+    view.load_acknowledged = outage.acknowledged
+    if view.state == "shut off":
+        runs = _ring_from_file(host, defined, seed, load)
+    else:
+        words = ["/bin/kvmlab-facts", "ring", str(ring_offset(seed) // SLOT_BYTES), str(load.slots)]
+        runs = parse_runs(agent_exec(host, view.name, words, timeout_s=LOADED_S + 10 * load.disk))
+    view.load_newest, problems = judge(runs, load.slots, salt_of(seed), outage.acknowledged)
+    view.problems += [*problems, *outage.rewritten]
+
+
+def _ring_from_file(host: Host, defined: Defined, seed: Seed, load: Load) -> list[Run]:
+    scratch = Path(tempfile.mkdtemp(prefix="kvmlab-", dir=host.root / "var/tmp"))
+    try:
+        (disk,) = (disk for disk in defined.disks if disk.target == "vda")
+        ring = _extract(host, disk, scratch / "ring", ring_offset(seed) // MIB, load.disk, MIB)
+        return runs_of(ring.read_bytes())
+    finally:
+        shutil.rmtree(scratch)
+
+
 def _check_config_drive(view: GuestView, host: Host, defined: Defined, expected: str) -> None:
-    files = [_outside(host, disk.file) for disk in defined.disks if disk.read_only]
+    files = [host.outside(disk.file) for disk in defined.disks if disk.read_only]
     view.config_drive_ok = any(file.exists() and sha256_of(file) == expected for file in files)
     if not view.config_drive_ok:
         view.problems.append("the config drive is not the one that was made")
