@@ -103,6 +103,9 @@ def _stop(context: Context, domain: Domain, migration: Migration, mirrored: bool
     def stop() -> Mapping[str, Any]:
         began = context.clock()
         with watching(domain) if mirrored else nullcontext(Watch()) as watch:
+            if mirrored:
+                # One that was given up before somebody listened is told by nobody: its export heard a good-bye.
+                _check_mirror(domain, migration)
             stopped = Stopper(domain, context.monotonic, context.sleep).stop(stopping)
             off_at = context.clock()
         return {

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, NotFound, TimedOut
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow import hand_over
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, NotFound, Refused, TimedOut
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import hand_over, mirror
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import OnTimeout, StopPolicy
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Stop
@@ -158,3 +159,15 @@ def test_without_the_guest_or_its_record(bed: Bed) -> None:
 )
 def test_in_a_revert_the_plug_may_be_pulled(asked: str, phase: Phase, expected: OnTimeout) -> None:
     assert hand_over.policy(Stop(30, 5, asked), phase) == StopPolicy(30, 5, expected)
+
+
+def test_a_mirror_that_ended_before_somebody_listened_stops_nothing(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    bed.guest()
+    bed.keep_record("source")
+    found = iter([[], ["vda"]])
+    monkeypatch.setattr(mirror, "disks_without", lambda _domain, _disks: next(found))
+    monkeypatch.setattr(Domain, "on_block_job", lambda _domain, _heard: lambda: None)
+    with pytest.raises(Refused, match="vda is not ready any more") as error:
+        bed.carry_out(Step.HAND_OVER, hand_over.plan, mirrored=True, files={})
+    assert error.value.code == "MIRROR_LOST"
+    assert not bed.domain().is_off()
