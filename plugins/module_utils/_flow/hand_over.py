@@ -152,6 +152,7 @@ def _carry(context: Context, migration: Migration, parked: str) -> Effect:
             context.warn(str(error))
             made = {"mirrored": False}
         transient.stop_soon(tunnel.unit_name(migration.id))
+        tunnel.forget_control(str(context.store.migration(migration.id)))
         return made
 
     return Effect("carry", "send what else changed, and close the tunnel", carry)

@@ -16,6 +16,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain im
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import OnTimeout, StopPolicy
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Stop
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import tunnel
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 from ansible_collections.kvmops.mobility.tests.unit.bed import Bed, names
 from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
 
@@ -171,3 +173,15 @@ def test_a_mirror_that_ended_before_somebody_listened_stops_nothing(bed: Bed, mo
         bed.carry_out(Step.HAND_OVER, hand_over.plan, mirrored=True, files={})
     assert error.value.code == "MIRROR_LOST"
     assert not bed.domain().is_off()
+
+
+def test_the_tunnel_that_is_closed_leaves_no_socket(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    bed.guest(running=False)
+    bed.keep_record("source")
+    logs = str(bed.store.migration(bed.migration().id))
+    Path(tunnel.control_path(logs)).touch()
+    asked: list[str] = []
+    monkeypatch.setattr(transient, "stop_soon", asked.append)
+    bed.carry_out(Step.HAND_OVER, hand_over.plan, mirrored=True, files={})
+    assert asked == [tunnel.unit_name(bed.migration().id)]
+    assert not os.path.lexists(tunnel.control_path(logs))
