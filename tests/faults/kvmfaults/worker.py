@@ -89,7 +89,7 @@ class Worker:
             verdict.lost.append("the observer saw nothing")
         if not landed or not verdict.held:
             with log.open("a", encoding="utf-8") as book:
-                book.write(self._stage.evidence())
+                book.write(f"\n===== {verdict}\n{self._stage.evidence()}")
         if not landed or not verdict.held:
             self._anew()
         return {
