@@ -105,8 +105,10 @@ class Case:
 
     @property
     def loaded(self) -> bool:
-        """Whether its guest writes records all the time. A revert gives them up, and would be blamed for that."""
-        return self._phase != "revert"
+        """Whether its guest writes records all the time. What is given up on purpose would be called lost: by a revert,
+        and by a move that fails after the guest began to run on the destination and takes itself back."""
+        ran = self.before is None and self.trigger.step == "take_over" and self.trigger.effect in ("start", "autostart")
+        return self._phase != "revert" and not ran
 
     @property
     def ignores_acpi(self) -> bool:
