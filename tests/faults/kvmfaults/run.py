@@ -103,8 +103,10 @@ def _ask(process: subprocess.Popen[str], case: Case) -> dict[str, Any] | None:
 
 def _show(number: int, result: dict[str, Any]) -> None:
     word = "held" if result["held"] else "MISSED" if not result["landed"] else "BROKEN"
+    longest = result.get("fsync_s")
+    wrote = "" if longest is None else f", a write took up to {longest} s"
     print(
-        f"{number:4} {word:6} {result.get('seconds', 0):6.1f} s  {result['case']}  {result.get('status', '')}",
+        f"{number:4} {word:6} {result.get('seconds', 0):6.1f} s  {result['case']}  {result.get('status', '')}{wrote}",
         flush=True,
     )
     for kind in results.KINDS:

@@ -163,7 +163,9 @@ class Stage:
         emulator.rename(emulator.with_suffix(".away"))
 
     def kill_qemu(self, pids: set[str]) -> None:
-        """The guest's process dies."""
+        """The guest's process dies. Raises LabError when it had none."""
+        if not pids:
+            raise LabError("the guest has no process")
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
