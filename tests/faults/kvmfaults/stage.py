@@ -33,6 +33,8 @@ EMULATOR = "usr/bin/qemu-system-x86_64"
 _HOOK = Path(hook.__file__)
 _LIBVIRT_S = 30
 _LOAD = Load(disk=1)
+_DATA_MIB = 4
+"""An emulated guest adds them up again after each case."""
 _DISK = "vda"
 _MIRROR_S = 30
 
@@ -69,9 +71,8 @@ class Stage:
     def make_guest(self, host: str, *, ignore_acpi: bool = False, loaded: bool = False) -> None:
         """The guest, running, started by its host when that boots; *loaded* it writes records all the time."""
         self.uuid = str(uuid.uuid4())
-        spec = GuestSpec(
-            name=GUEST, uuid=self.uuid, ignore_acpi=ignore_acpi, ticks=loaded, load=_LOAD if loaded else None
-        )
+        load = _LOAD if loaded else None
+        spec = GuestSpec(GUEST, self.uuid, data_mib=_DATA_MIB, ignore_acpi=ignore_acpi, ticks=loaded, load=load)
         guest.create(spec, self.hosts[host], lab.all_hosts(), start=True)
         virsh(self.hosts[host], "autostart", GUEST)
 

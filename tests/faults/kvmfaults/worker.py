@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import signal
 import time
@@ -14,7 +13,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kvmlab import trouble
 from kvmlab.config import LabError
 
 from .cases import BY_RSYNC, FORCED, Case, Fault, Mirrored, Trigger
@@ -29,8 +27,8 @@ _LAND_S = 240
 _END_S = 300
 _RECOVER_TRIES = 5
 _POLL_S = 0.02
-_COPY_MBIT = 40
-"""16 MiB take about four seconds then: enough to be in the middle of them."""
+_COPY_MIB_S = 1
+"""What a guest's disk holds takes about five seconds then: enough to be in the middle of them."""
 _STOP = {"timeout_s": 20, "retry_interval_s": 5, "on_timeout": "abort"}
 _FORCE = {"timeout_s": 3, "retry_interval_s": 5, "on_timeout": "force"}
 _LINKS = (Fault.LINK, Fault.DEST_LINK)
@@ -223,9 +221,8 @@ class Worker:
         """The operation with its fault; the migration, and what of its journal did not survive."""
         host = self._host(case.trigger)
         self._stage.arm(host, case.trigger)
-        if case.later_s:
-            trouble.shape(self._stage.hosts[self._expected.source], _COPY_MBIT)
-        controller = self._controller(case.operation, log, case.fault)
+        slowly = {"cold_resize_bandwidth_mib_s": _COPY_MIB_S} if case.later_s else {}
+        controller = self._controller(case.operation, log, case.fault, **slowly)
         problems = []
         try:
             stopped = self._landed(host, controller, case.trigger)
@@ -252,10 +249,6 @@ class Worker:
         if case.mirrored not in (None, found := self._mirror(case, host)):
             raise Missed(f"the mirror on {host} is {found}")
         self._hurt(case, controller, host, stopped)
-        if case.mirrored is Mirrored.COPYING:
-            # What goes on, or is done instead, need not be slow.
-            with contextlib.suppress(LabError):
-                trouble.shape(self._stage.hosts[host], 0)
         if self._stage.hosts[host].leader() is not None:
             self._stage.signal(host, pid, signal.SIGCONT)
 
@@ -293,8 +286,6 @@ class Worker:
 
     def _afterwards(self, case: Case, log: Path) -> None:
         """While the host is still away, recover does what it can; then everything is mended."""
-        with contextlib.suppress(LabError):
-            trouble.shape(self._stage.hosts[self._expected.source], 0)
         if case.dead:
             code = self._play("recover", log, prefer="source")
             if code != 0:
