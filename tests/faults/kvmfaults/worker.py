@@ -293,6 +293,9 @@ class Worker:
             if len(self._observer.processes(self._stage.uuid)) != 1:
                 raise LabError("with the destination dead and prefer=source the guest did not run")
         elif case.fault in _LINKS:
+            asked = case.fault is Fault.LINK or case.trigger.step != "mirror"
+            if not asked and len(self._observer.processes(self._stage.uuid)) != 1:
+                raise LabError("the destination was never asked to take over, and the run did not bring the guest back")
             self._play("recover", log)
         elif case.fault in _ALONE and len(self._observer.processes(self._stage.uuid)) != 1:
             raise LabError("the run itself did not bring the guest back, with the trouble still there")
