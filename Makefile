@@ -39,7 +39,7 @@ faults-subset: ## each mechanism of the fault bench once
 faults: ## the fault bench (SHARD=I/N a part of it, RANDOM=N SEED=S cases by lot, ARGS for tools/faults --help)
 	@tools/faults $(if $(SHARD),--shard $(SHARD)) $(if $(RANDOM),--random $(RANDOM)) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
-faults-selftest: ## the bench turns red without the journal's fsync, the source's fence or one undo
+faults-selftest: ## the bench turns red without the journal's fsync, the source's fence, one undo or a mirror's bounds
 	@tools/faults --selftest
 
 faults-proofs: ## fences after a reboot, illegal moves, lost records

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.plugins.test.core import TestModule
 from jinja2 import Environment, meta
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Transfer
@@ -272,3 +273,25 @@ def test_every_option_that_a_task_gives_is_known() -> None:
                 assert unknown == set(), f"{path}: {task['name']}"
                 seen += 1
     assert seen >= 30
+
+
+@pytest.mark.parametrize(
+    ("taken", "back"),
+    [
+        (None, True),
+        ({"skipped": True, "changed": False}, True),
+        ({"failed": False, "changed": False, "code": "MIRROR_NOT_PROVEN"}, True),
+        ({"failed": True, "changed": False, "code": "HOST_UNREACHABLE"}, False),
+        ({"failed": True, "changed": True, "code": "DOMAIN_START_FAILED"}, False),
+    ],
+)
+def test_the_source_waits_only_for_a_destination_that_may_have_begun_to_take_over(
+    taken: dict[str, Any] | None, back: bool
+) -> None:
+    tasks = read_yaml(ROOT / "roles/cold_resize/tasks/undo.yml")
+    (task,) = (one for one in tasks if one["name"].endswith("done on the source"))
+    jinja = Environment()
+    jinja.tests.update(TestModule().tests())
+    known = {"cold_resize_undone_there": {"failed": True, "changed": False}}
+    variables = known if taken is None else {**known, "cold_resize_taken": taken}
+    assert bool(jinja.compile_expression(task["when"], undefined_to_none=False)(**variables)) is back

@@ -109,6 +109,9 @@ def _stop(context: Context, domain: Domain, migration: Migration, mirrored: bool
         moved = {"mirrored_bytes": mirror.done_bytes(domain, migration.written)} if mirrored else {}
         began = context.clock()
         with watching(domain) if mirrored else nullcontext(Watch()) as watch:
+            if mirrored:
+                # One that was given up before somebody listened is told by nobody: its export heard a good-bye.
+                _check_mirror(domain, migration)
             stopped = Stopper(domain, context.monotonic, context.sleep).stop(stopping)
             off_at = context.clock()
         return {

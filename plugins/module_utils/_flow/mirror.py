@@ -272,6 +272,7 @@ def end(context: Context, how: Mapping[str, Any]) -> None:
             _ask_to_end(domain, target)
         _until_none(context, domain, how["targets"], _ASKED_S)
     transient.forget(how["unit"])
+    tunnel.forget_control(str(context.store.migration(context.params["migration"])))
     for target in how["targets"]:
         Path(_socket(how["directory"], target)).unlink(missing_ok=True)
     if domain is not None and running and not _until_none(context, domain, how["targets"], _ENDED_S):

@@ -47,6 +47,7 @@ def _tunnel(context: Context, migration: str) -> list[Effect]:
 
     def close() -> None:
         transient.forget(unit)
+        tunnel.forget_control(str(context.store.migration(migration)))
 
     return [Effect("tunnel", "close the tunnel of the mirror", close)]
 

@@ -62,6 +62,11 @@ def control_path(logs: str) -> str:
     return f"{logs}/tunnel.sock"
 
 
+def forget_control(logs: str) -> None:
+    """Remove the control socket of a tunnel with *logs* that is being ended: an ssh that was killed has left it."""
+    Path(control_path(logs)).unlink(missing_ok=True)
+
+
 def argv(tunnel: Tunnel) -> tuple[str, ...]:
     """ssh that forwards the sockets and ends itself on a silent link.
 

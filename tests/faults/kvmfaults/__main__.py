@@ -69,7 +69,7 @@ def _work(arguments: argparse.Namespace) -> int:
         worker.begin()
         for word in sys.stdin:
             case = cases.parse(word.strip())
-            answer = {**worker.run(case), "waiting": worker.waiting}
+            answer = {**worker.run(case), "waiting": worker.waiting, "guest": worker.guest}
             print(json.dumps(answer), file=answers, flush=True)
     return 0
 

@@ -19,6 +19,8 @@ class Fault(enum.Enum):
     SSH = "ssh-cut"
     LINK = "link-cut"
     LINK_10S = "link-cut-10s"
+    DEST_LINK = "dest-link-cut"
+    DEST_LINK_10S = "dest-link-cut-10s"
     DEST_POWER = "dest-power-loss"
     SOURCE_POWER = "source-power-loss"
     LIBVIRTD = "libvirtd-kill"
@@ -26,6 +28,19 @@ class Fault(enum.Enum):
     REFUSED = "dest-refuses-definition"
     ACPI = "guest-ignores-acpi"
     QEMU = "guest-crash"
+    REBOOT = "guest-reboot"
+    TUNNEL = "tunnel-kill"
+    EXPORT = "export-kill"
+    EXPORT_HANGS = "export-hangs"
+    CANCEL = "job-cancel"
+    NOTHING = "nothing"
+
+
+class Mirrored(enum.Enum):
+    """How far a guest's mirror has to be when a fault happens."""
+
+    COPYING = "copying"
+    READY = "ready"
 
 
 @dataclass(frozen=True)
@@ -55,7 +70,7 @@ class Trigger:
 
 @dataclass(frozen=True)
 class Case:
-    """One row."""
+    """One row. The word behind its operation's dash says how that is done, see C(BY_RSYNC) and C(FORCED)."""
 
     operation: str
     trigger: Trigger
@@ -75,10 +90,39 @@ class Case:
         return f"{self.operation}{before}/{self.trigger}{later}/{self.fault.value}{'-for-good' if self.dead else ''}"
 
     @property
+    def playbook(self) -> str:
+        """What the operator runs."""
+        return self.operation.partition("-")[0]
+
+    @property
     def opens(self) -> bool:
         """Whether it begins with a guest of which no migration is open."""
-        phase = (self.before or self.trigger).phase
-        return phase == "move"
+        return self._phase == "move"
+
+    @property
+    def _phase(self) -> str:
+        return (self.before or self.trigger).phase
+
+    @property
+    def loaded(self) -> bool:
+        """Whether its guest writes records all the time. What is given up on purpose would be called lost: by a revert,
+        and by a move that fails after the guest began to run on the destination and takes itself back."""
+        ran = self.before is None and self.trigger.step == "take_over" and self.trigger.effect in ("start", "autostart")
+        return self._phase != "revert" and not ran
+
+    @property
+    def ignores_acpi(self) -> bool:
+        """Whether its guest cannot be shut down politely."""
+        return self.fault is Fault.ACPI or self.operation == FORCED
+
+    @property
+    def mirrored(self) -> Mirrored | None:
+        """How far the mirror is at the fault, None where it is of no importance."""
+        if self.before is not None or self.operation not in ("resize", FORCED):
+            return None
+        if self.trigger == _MIRRORING and self.later_s:
+            return Mirrored.COPYING
+        return Mirrored.READY if self.trigger in (_MIRRORED, _STOPPING) and not self.later_s else None
 
 
 def _lines(step: str, role: str, effects: str, phase: str = "move") -> list[Trigger]:
@@ -89,14 +133,29 @@ def _lines(step: str, role: str, effects: str, phase: str = "move") -> list[Trig
     return [Trigger(step, role, "begin", "", phase), *inside, Trigger(step, role, "end", "", phase)]
 
 
+BY_RSYNC = "resize-by-rsync"
+"""The disks are copied while the guest is off."""
+FORCED = "resize-forced"
+"""The guest ignores every polite shutdown, writes on meanwhile, and is forced off in the end."""
+
 RESIZE = (
     *_lines("claim", "source", "record> lock> definitions<"),
     *_lines("claim", "destination", "record> lock> stage< stage>"),
-    *_lines("hand_over", "source", "autostart_off> stop< stop> fence< fence>"),
-    *_lines("copy", "source", "copy< copy>"),
-    *_lines("take_over", "destination", "own< check> grow_vda> place< place> define< define> start< start> autostart>"),
+    *_lines("export", "destination", "image_vda> export_vda< export_vda>"),
+    *_lines("mirror", "source", "tunnel< tunnel> files< files> mirror< mirror>"),
+    *_lines("hand_over", "source", "autostart_off> stop< stop> fence< fence> carry< carry>"),
+    *_lines(
+        "take_over",
+        "destination",
+        "evidence< evidence> own< check> grow_vda> place< place> define< define> start< start> autostart>",
+    ),
     *_lines("release", "source", ""),
     *_lines("release", "destination", ""),
+)
+RSYNC = (
+    *_lines("hand_over", "source", "stop> fence>"),
+    *_lines("copy", "source", "copy< copy>"),
+    *_lines("take_over", "destination", "check> place> start>"),
 )
 MIGRATE = (
     *_lines("hand_over", "source", "fence>"),
@@ -117,6 +176,9 @@ REVERT = (
 )
 
 _COPYING = Trigger("copy", "source", "begin", "copy")
+_MIRRORING = Trigger("mirror", "source", "begin", "mirror")
+_MIRRORED = Trigger("mirror", "source", "end")
+_STOPPING = Trigger("hand_over", "source", "begin", "stop")
 _FENCED = Trigger("hand_over", "source", "end", "fence")
 _PLACED = Trigger("take_over", "destination", "end", "place")
 _RUNS = Trigger("take_over", "destination", "end", "start")
@@ -129,6 +191,10 @@ def _undo(role: str, effects: str) -> list[Trigger]:
 
 
 RECOVER: tuple[tuple[Trigger, tuple[Trigger, ...]], ...] = (
+    (
+        _MIRRORED,
+        (*_undo("source", "tunnel< tunnel> lock>"), *_undo("destination", "export_vda< export_vda> stage<")),
+    ),
     (
         _PLACED,
         (
@@ -143,11 +209,13 @@ RECOVER: tuple[tuple[Trigger, tuple[Trigger, ...]], ...] = (
 
 _HOSTS = (Fault.LINK, Fault.LINK_10S, Fault.DEST_POWER, Fault.SOURCE_POWER)
 _PROCESSES = (Fault.CONTROLLER, Fault.MODULE, Fault.SSH)
+_MIRROR = (Fault.TUNNEL, Fault.EXPORT, Fault.EXPORT_HANGS, Fault.CANCEL, Fault.DEST_LINK, Fault.DEST_LINK_10S)
+_GUEST = (Fault.QEMU, Fault.REBOOT)
 
 
 def table() -> tuple[Case, ...]:
     """Every case, in an order that spreads operations and faults."""
-    cases = [*_moves(), *_closings(), *_recoveries()]
+    cases = [*_moves(), *_mirrors(), *_copies(), *_closings(), *_recoveries()]
     seen = {one.id: one for one in cases}
     return tuple(seen.values())
 
@@ -164,8 +232,6 @@ def _moves() -> Iterator[Case]:
         yield Case("resize", trigger, Fault.SOURCE_POWER)
         yield Case("resize", trigger, Fault.DEST_POWER)
         yield Case("resize", trigger, Fault.LIBVIRTD)
-    for fault in (*_PROCESSES, *_HOSTS, Fault.DISK_FULL):
-        yield Case("resize", _COPYING, fault, later_s=1.0)
     for trigger in (
         _FENCED,
         Trigger("claim", "destination", "end"),
@@ -181,13 +247,42 @@ def _moves() -> Iterator[Case]:
         yield Case("resize", trigger, Fault.SOURCE_POWER)
         yield Case("resize", trigger, Fault.DEST_POWER)
     yield Case("resize", Trigger("take_over", "destination", "begin"), Fault.DEST_POWER, dead=True)
-    yield Case("resize", _COPYING, Fault.DEST_POWER, later_s=1.0, dead=True)
     yield Case("resize", _FENCED, Fault.DEST_POWER, dead=True)
-    yield Case("resize", Trigger("hand_over", "source", "begin", "stop"), Fault.ACPI)
-    for trigger in (Trigger("hand_over", "source", "begin"), Trigger("hand_over", "source", "begin", "stop"), _RUNS):
+    yield Case("resize", _STOPPING, Fault.ACPI)
+    for trigger in (Trigger("hand_over", "source", "begin"), _STOPPING, _RUNS):
         yield Case("resize", trigger, Fault.QEMU)
     for number, trigger in enumerate(MIGRATE):
         yield Case("migrate", trigger, (*_PROCESSES, Fault.DEST_POWER, Fault.SOURCE_POWER)[number % 5])
+
+
+def _mirrors() -> Iterator[Case]:
+    """A mirror that ends before it is ready, while it is ready, and while the guest is being stopped."""
+    everything = (*_MIRROR, *_HOSTS, *_PROCESSES, *_GUEST, Fault.DISK_FULL, Fault.LIBVIRTD)
+    for fault in everything:
+        yield Case("resize", _MIRRORING, fault, later_s=0.5)
+        yield Case("resize", _MIRRORED, fault)
+    for fault in (*_MIRROR, Fault.REBOOT):
+        yield Case("resize", _STOPPING, fault)
+    yield Case(FORCED, _STOPPING, Fault.NOTHING)
+    for fault in (*_MIRROR, *_PROCESSES, *_HOSTS, *_GUEST, Fault.LIBVIRTD):
+        yield Case(FORCED, _STOPPING, fault, later_s=1.0)
+    # The guest is off, and the export's word is not yet taken.
+    for trigger in (Trigger("hand_over", "source", "end", "stop"), _FENCED, Trigger("hand_over", "source", "end")):
+        yield Case("resize", trigger, Fault.EXPORT)
+        yield Case("resize", trigger, Fault.EXPORT_HANGS)
+    for trigger in _lines("export", "destination", "export_vda>"):
+        yield Case("resize", trigger, Fault.DEST_POWER)
+        yield Case("resize", trigger, Fault.DISK_FULL)
+    yield Case("resize", _MIRRORED, Fault.DEST_POWER, dead=True)
+
+
+def _copies() -> Iterator[Case]:
+    for number, trigger in enumerate(RSYNC):
+        yield Case(BY_RSYNC, trigger, Fault.CONTROLLER)
+        yield Case(BY_RSYNC, trigger, (Fault.MODULE, Fault.SSH)[number % 2])
+    for fault in (*_PROCESSES, *_HOSTS, Fault.DISK_FULL):
+        yield Case(BY_RSYNC, _COPYING, fault, later_s=1.0)
+    yield Case(BY_RSYNC, _COPYING, Fault.DEST_POWER, later_s=1.0, dead=True)
 
 
 def _closings() -> Iterator[Case]:
@@ -219,7 +314,7 @@ def spread(cases: Sequence[Case], seed: int = 7) -> list[Case]:
 def drawn(seed: int, count: int) -> list[Case]:
     """Cases by lot: any line of any operation with any fault that can happen there."""
     lot = random.Random(seed)
-    lines = [("resize", RESIZE), ("migrate", MIGRATE), ("confirm", CONFIRM), ("revert", REVERT)]
+    lines = [("resize", RESIZE), (BY_RSYNC, RSYNC), ("migrate", MIGRATE), ("confirm", CONFIRM), ("revert", REVERT)]
     cases = []
     for _number in range(count):
         operation, triggers = lot.choice(lines)
@@ -232,7 +327,10 @@ def drawn(seed: int, count: int) -> list[Case]:
 SUBSET = (
     "resize/hand_over.fence:end@source/source-power-loss",
     "resize/take_over.place:end@destination/dest-power-loss",
-    "resize/copy.copy:begin@source+1s/controller-kill",
+    "resize-by-rsync/copy.copy:begin@source+1s/controller-kill",
+    "resize/mirror.mirror:begin@source+0.5s/tunnel-kill",
+    "resize/mirror:end@source/job-cancel",
+    "resize-forced/hand_over.stop:begin@source+1s/export-hangs",
     "resize/take_over.define:begin@destination/controller-kill",
     "resize/hand_over.stop:end@source/module-kill",
     "resize/take_over:begin@destination/dest-refuses-definition",

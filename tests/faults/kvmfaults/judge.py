@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kvmlab import lab
+from kvmlab import lab, watch
 from kvmlab.config import LabError
 from kvmlab.verify import GuestView, verify
 from kvmlab.virsh import wait_for_agent
@@ -21,6 +21,8 @@ from .stage import GUEST, Stage
 
 _FILE = "journal.jsonl"
 _RECORD = "record.json"
+FSYNC_S = 6.0
+"""The longest that a write may wait because of us: mirror_stall_s and what it takes to notice, seconds."""
 _AGENT_S = 90
 """A guest that its host has just started, on a machine that emulates several of them."""
 
@@ -35,6 +37,8 @@ class Verdict:
     status: str = ""
     home: str = ""
     """Where the guest is."""
+    fsync_s: float | None = None
+    """The longest that a write of a loaded guest took to be on its disk, seconds."""
 
     @property
     def held(self) -> bool:
@@ -52,6 +56,10 @@ class Expected:
     new_vcpus: int
     may_be_off: bool
     """The guest itself was killed: whether it runs again is its host's business."""
+    loaded: bool = False
+    """It writes records all the time."""
+    host_fails: bool = False
+    """A host loses power: how long a write takes is nobody's promise."""
 
 
 def status(stage: Stage, expected: Expected, migration: str) -> Status:
@@ -127,10 +135,28 @@ def _leftovers(stage: Stage, expected: Expected, verdict: Verdict, *, waiting: b
         if not waiting:
             secrets = (host.storage.records / "migrations").glob("*/definitions/*.xml")
             verdict.leaked += [f"{name}: {one.parent.parent.name}/{one.name} holds a definition" for one in secrets]
+        verdict.leaked += [f"{name}: {one}" for one in stage.sockets(name)]
         units = host.exec(["systemctl", "list-units", "--all", "--plain", "--no-legend", "kvmops-*"]).stdout
         verdict.leaked += [f"{name}: unit {line.split()[0]}" for line in units.splitlines() if line.strip()]
-    if not waiting and away in stage.states():
+    states = stage.states()
+    jobs = [name for name, state in states.items() if state != "shut off" and stage.mirror(name) is not None]
+    verdict.leaked += [f"{name}: a mirror of the guest" for name in jobs]
+    if not waiting and away in states:
         verdict.leaked.append(f"{away}: the guest is still defined")
+
+
+def judge_writes(expected: Expected, verdict: Verdict, since: float) -> None:
+    """How long a write of the guest took at most, of those that ended after *since* (Unix seconds).
+
+    That its records are whole is part of what C(verify) says.
+    """
+    if not expected.loaded:
+        return
+    seen = watch.seen(GUEST, since)
+    verdict.fsync_s = seen.longest_fsync_s
+    # What nobody saw in time may have come earlier.
+    if (seen.longest_fsync_s or 0) - seen.watcher_late_s > FSYNC_S and not expected.host_fails:
+        verdict.lost.append(f"a write took {seen.longest_fsync_s:.1f} s, from {seen.longest_fsync_at:.1f}")
 
 
 def lost_lines(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> list[str]:

@@ -54,7 +54,7 @@ def _git(*words: str) -> str:
 def keep(name: str, of_commit: str, seconds: float, results: Sequence[Result]) -> None:
     """Write RESULTS/name.json, a case a line."""
     RESULTS.mkdir(exist_ok=True)
-    wanted = ("case", "landed", "held", *KINDS, "status", "seconds")
+    wanted = ("case", "landed", "held", *KINDS, "status", "fsync_s", "seconds")
     kept = [{key: one[key] for key in wanted if one.get(key) not in (None, [])} for one in results]
     lines = [json.dumps(one, sort_keys=True) for one in sorted(kept, key=lambda one: str(one["case"]))]
     head = {

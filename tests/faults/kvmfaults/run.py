@@ -39,13 +39,14 @@ class Queue:
                 self._cases.append(case)
             return again
 
-    def take(self, waiting: bool) -> Case | None:
-        """The next case that can begin where the guest is now, else the next one."""
+    def take(self, waiting: bool, guest: object) -> Case | None:
+        """The next case that can begin where the guest is now and as it is, else the next one."""
         with self._lock:
             if not self._cases or time.monotonic() >= self._until:
                 return None
-            fitting = [one for one in self._cases if one.opens is not waiting]
-            case = (fitting or self._cases)[0]
+            same = [one for one in self._cases if [one.loaded, one.ignores_acpi] == guest] or self._cases
+            fitting = [one for one in same if one.opens is not waiting]
+            case = (fitting or same)[0]
             self._cases.remove(case)
             return case
 
@@ -72,8 +73,8 @@ class Lab(threading.Thread):
     def run(self) -> None:
         """Give out cases as long as there are any."""
         process = self._start()
-        waiting = False
-        while (case := self._queue.take(waiting)) is not None:
+        waiting, guest = False, None
+        while (case := self._queue.take(waiting, guest)) is not None:
             answer = _ask(process, case)
             if answer is None:
                 process.kill()
@@ -82,7 +83,7 @@ class Lab(threading.Thread):
                 if self._queue.give_back(case):
                     continue
                 answer = {"case": case.id, "landed": False, "held": False, "lost": ["the worker died twice"]}
-            waiting = answer.pop("waiting", False)
+            waiting, guest = answer.pop("waiting", False), answer.pop("guest", None)
             self._book.add(answer)
         process.communicate(timeout=300)
 
@@ -102,8 +103,10 @@ def _ask(process: subprocess.Popen[str], case: Case) -> dict[str, Any] | None:
 
 def _show(number: int, result: dict[str, Any]) -> None:
     word = "held" if result["held"] else "MISSED" if not result["landed"] else "BROKEN"
+    longest = result.get("fsync_s")
+    wrote = "" if longest is None else f", a write took up to {longest} s"
     print(
-        f"{number:4} {word:6} {result.get('seconds', 0):6.1f} s  {result['case']}  {result.get('status', '')}",
+        f"{number:4} {word:6} {result.get('seconds', 0):6.1f} s  {result['case']}  {result.get('status', '')}{wrote}",
         flush=True,
     )
     for kind in results.KINDS:

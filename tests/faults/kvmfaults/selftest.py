@@ -54,6 +54,22 @@ SABOTAGES = (
         "resize/take_over.define:end@destination/module-kill",
         "leaked",
     ),
+    Sabotage(
+        "the watch over the mirror while the guest stops",
+        f"{_LIBRARY}/_flow/hand_over.py",
+        '"mirrored": mirrored and not watch.lost,',
+        '"mirrored": mirrored,',
+        "resize-forced/hand_over.stop:begin@source+1s/job-cancel",
+        "lost",
+    ),
+    Sabotage(
+        "the bound on an export's answer",
+        f"{_LIBRARY}/_transfer/witness.py",
+        "            if seen.oldest_s() > self._stall_s:\n",
+        "            if False:\n",
+        "resize/mirror:end@source/export-hangs",
+        "lost",
+    ),
 )
 
 

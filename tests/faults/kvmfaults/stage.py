@@ -11,6 +11,7 @@ import os
 import signal
 import time
 import uuid
+import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -20,16 +21,22 @@ from kvmlab import guest, lab, trouble
 from kvmlab.config import GIB, LabError
 from kvmlab.domain import GuestSpec
 from kvmlab.host import Host
+from kvmlab.load import Load
 from kvmlab.run import wait_for
 from kvmlab.virsh import guest_states, virsh
 
 from . import hook
-from .cases import Trigger
+from .cases import Mirrored, Trigger
 
 GUEST = "fault"
 EMULATOR = "usr/bin/qemu-system-x86_64"
 _HOOK = Path(hook.__file__)
 _LIBVIRT_S = 30
+_LOAD = Load(disk=1)
+_DATA_MIB = 4
+"""An emulated guest adds them up again after each case."""
+_DISK = "vda"
+_MIRROR_S = 30
 
 
 class Stage:
@@ -61,10 +68,11 @@ class Stage:
         self.hosts = {one.name: one for one in lab.all_hosts()}
         self.ready()
 
-    def make_guest(self, host: str, *, ignore_acpi: bool = False) -> None:
-        """The guest, running, started by its host when that boots."""
+    def make_guest(self, host: str, *, ignore_acpi: bool = False, loaded: bool = False) -> None:
+        """The guest, running, started by its host when that boots; *loaded* it writes records all the time."""
         self.uuid = str(uuid.uuid4())
-        spec = GuestSpec(name=GUEST, uuid=self.uuid, ignore_acpi=ignore_acpi)
+        load = _LOAD if loaded else None
+        spec = GuestSpec(GUEST, self.uuid, data_mib=_DATA_MIB, ignore_acpi=ignore_acpi, ticks=loaded, load=load)
         guest.create(spec, self.hosts[host], lab.all_hosts(), start=True)
         virsh(self.hosts[host], "autostart", GUEST)
 
@@ -156,10 +164,37 @@ class Stage:
         emulator.rename(emulator.with_suffix(".away"))
 
     def kill_qemu(self, pids: set[str]) -> None:
-        """The guest's process dies."""
+        """The guest's process dies. Raises LabError when it had none."""
+        if not pids:
+            raise LabError("the guest has no process")
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
+
+    def reset_guest(self, host: str) -> None:
+        """The guest boots anew, in the same process."""
+        virsh(self.hosts[host], "reset", GUEST)
+
+    def cancel_mirror(self, host: str) -> None:
+        """Somebody ends the guest's mirror."""
+        virsh(self.hosts[host], "blockjob", GUEST, _DISK, "--abort")
+
+    def kill_tunnel(self, host: str, migration: str) -> None:
+        """The ssh of the mirror dies. Raises LabError when it was not there."""
+        self._kill_unit(host, f"kvmops-{migration}-tunnel")
+
+    def kill_export(self, host: str, migration: str) -> None:
+        """All of an export dies. Raises LabError when it was not there."""
+        self._kill_unit(host, f"kvmops-{migration}-export-{_DISK}")
+
+    def _kill_unit(self, host: str, unit: str) -> None:
+        self.hosts[host].exec(["systemctl", "kill", "--kill-whom=all", "--signal=KILL", f"{unit}.service"])
+
+    def hang_export(self, host: str) -> None:
+        """qemu-nbd says nothing more and keeps its connections. Raises LabError when there is none."""
+        listing = self.hosts[host].exec(["ps", "-eo", "pid,comm"]).stdout.splitlines()
+        servers = [line.split()[0] for line in listing if line.split()[1] == "qemu-nbd"]
+        self.hosts[host].exec(["kill", "-STOP", *servers])
 
     def repair(self) -> list[str]:
         """Take every trouble away; the hosts that had to be booted."""
@@ -190,6 +225,25 @@ class Stage:
         found = {name: guest_states(host).get(GUEST) for name, host in self.hosts.items()}
         return {name: state for name, state in found.items() if state is not None}
 
+    def mirror(self, host: str) -> Mirrored | None:
+        """How far the mirror of the guest's disk is there, None when it has none."""
+        disks = ET.fromstring(virsh(self.hosts[host], "dumpxml", GUEST)).iterfind("devices/disk/mirror")
+        found = [Mirrored.READY if one.get("ready") == "yes" else Mirrored.COPYING for one in disks]
+        return found[0] if found else None
+
+    def await_mirror(self, host: str) -> None:
+        """Wait until it has begun."""
+        wait_for("the mirror", lambda: self.mirror(host) is not None, timeout_s=_MIRROR_S, interval_s=0.05)
+
+    def sockets(self, host: str) -> list[str]:
+        """What of a mirror is still in the host's file systems."""
+        finds = (
+            ("/run", "-maxdepth", "1", "-name", "kvmops-*"),
+            ("/var/lib/libvirt/qemu", "-name", "kvmops-*"),
+            ("/var/lib/kvmops", "-type", "s"),
+        )
+        return [one for words in finds for one in self.hosts[host].exec(["find", *words]).stdout.splitlines()]
+
     def autostart(self, host: str) -> bool:
         """Whether the host starts the guest when it boots."""
         return any(
@@ -211,7 +265,8 @@ class Stage:
             for argv in (["tail", "-n15", f"/var/log/libvirt/qemu/{GUEST}.log"], ["virsh", "list", "--all"]):
                 with contextlib.suppress(LabError):
                     said.append(f"\n===== {name}: {' '.join(argv)}\n{host.exec(argv, check=False).stdout}")
-            for journal in (host.storage.records / "migrations").glob("*/journal.jsonl"):
+            migrations = host.storage.records / "migrations"
+            for journal in (*migrations.glob("*/journal.jsonl"), *migrations.glob("*/*.err")):
                 with contextlib.suppress(OSError):
                     said.append(f"\n===== {name}: {journal.name} of {journal.parent.name}\n{journal.read_text()}")
         return "".join(said)

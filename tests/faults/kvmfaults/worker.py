@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import signal
 import time
@@ -14,12 +13,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from kvmlab import trouble
 from kvmlab.config import LabError
 
-from .cases import Case, Fault, Trigger
+from .cases import BY_RSYNC, FORCED, Case, Fault, Mirrored, Trigger
 from .controller import Controller
-from .judge import Expected, Verdict, judge, lost_lines
+from .judge import Expected, Verdict, judge, judge_writes, lost_lines
 from .observer import Observer
 from .stage import GUEST, Stage
 
@@ -29,9 +27,12 @@ _LAND_S = 240
 _END_S = 300
 _RECOVER_TRIES = 5
 _POLL_S = 0.02
-_COPY_MBIT = 40
-"""16 MiB take about four seconds then: enough to be in the middle of them."""
+_COPY_MIB_S = 1
+"""What a guest's disk holds takes about five seconds then: enough to be in the middle of them."""
 _STOP = {"timeout_s": 20, "retry_interval_s": 5, "on_timeout": "abort"}
+_FORCE = {"timeout_s": 3, "retry_interval_s": 5, "on_timeout": "force"}
+_LINKS = (Fault.LINK, Fault.DEST_LINK)
+_POWER = (Fault.SOURCE_POWER, Fault.DEST_POWER)
 _ALONE = (Fault.DISK_FULL, Fault.REFUSED)
 """The controller lives and both hosts answer: it brings the guest back itself, before anybody mends anything."""
 
@@ -54,6 +55,7 @@ class Worker:
         """A move waits for confirm or revert."""
         self._expected = Expected("", "", 0, 0, may_be_off=False)
         self._vcpus = 1
+        self._guest: list[bool] | None = None
 
     def begin(self) -> None:
         """A lab of which nothing is left over, and somebody who watches."""
@@ -64,6 +66,11 @@ class Worker:
     def waiting(self) -> bool:
         """Whether a confirm, a revert or their recovery can come next without a move before."""
         return self._waiting
+
+    @property
+    def guest(self) -> list[bool] | None:
+        """Whether the guest there is writes records, and whether it ignores a shutdown; None without one."""
+        return self._guest if self._home else None
 
     def run(self, case: Case) -> dict[str, Any]:
         """Carry one case out; what is not well afterwards is made anew for the next."""
@@ -80,8 +87,8 @@ class Worker:
             verdict.lost.append("the observer saw nothing")
         if not landed or not verdict.held:
             with log.open("a", encoding="utf-8") as book:
-                book.write(self._stage.evidence())
-        if not landed or not verdict.held or case.fault is Fault.ACPI:
+                book.write(f"\n===== {verdict}\n{self._stage.evidence()}")
+        if not landed or not verdict.held:
             self._anew()
         return {
             "case": case.id,
@@ -91,6 +98,7 @@ class Worker:
             "twice": verdict.twice,
             "leaked": verdict.leaked,
             "status": verdict.status,
+            "fsync_s": None if verdict.fsync_s is None else round(verdict.fsync_s, 1),
             "seconds": round(time.monotonic() - began, 1),
             "log": str(log),
         }
@@ -107,8 +115,10 @@ class Worker:
             self._observer.twice(self._stage.uuid)
         if case.before is not None:
             self._interrupt(case.before, log)
+        began = time.time()
         migration, problems = self._strike(case, log)
         verdict = self._recovered(migration, log)
+        judge_writes(self._expected, verdict, began)
         verdict.lost[:0] = problems
         if self._observer.twice(self._stage.uuid):
             verdict.twice.append("the observer saw two QEMU processes of the guest")
@@ -117,11 +127,12 @@ class Worker:
 
     def _position(self, case: Case, log: Path) -> None:
         """Bring the guest to where the case begins; a move that is needed for that has to work."""
-        if not self._home or case.fault is Fault.ACPI:
+        guest = [case.loaded, case.ignores_acpi]
+        if self.guest != guest:
             if self._home:
-                self._anew()
-            self._home, self._vcpus = "c1", 1
-            self._stage.make_guest("c1", ignore_acpi=case.fault is Fault.ACPI)
+                self._stage.drop_guest()
+            self._home, self._vcpus, self._waiting, self._guest = "c1", 1, False, guest
+            self._stage.make_guest("c1", ignore_acpi=case.ignores_acpi, loaded=case.loaded)
         if case.opens and self._waiting:
             self._must("confirm", log)
             self._waiting, self._home = False, self._expected.destination
@@ -139,12 +150,16 @@ class Worker:
             self._expected.old_vcpus,
             self._expected.new_vcpus,
             may_be_off=case.fault is Fault.QEMU,
+            loaded=case.loaded,
+            host_fails=case.fault in _POWER,
         )
 
     def _variables(self, operation: str, fault: Fault | None = None) -> Mapping[str, Any]:
-        if operation in ("resize", "migrate"):
-            stop = {**_STOP, "timeout_s": 3} if fault is Fault.ACPI else _STOP
+        if operation in ("resize", BY_RSYNC, FORCED, "migrate"):
+            stop = _FORCE if operation == FORCED else {**_STOP, "timeout_s": 3} if fault is Fault.ACPI else _STOP
             where = {"vm": GUEST, "dest": self._expected.destination, "kvmops_stop": stop}
+            if operation == BY_RSYNC:
+                where["transfer"] = "rsync"
             if operation == "migrate":
                 return where
             return {**where, "vcpus": self._expected.new_vcpus, "root_gib": self._stage.root_gib(self._home) + 1}
@@ -158,7 +173,7 @@ class Worker:
             book.write(f"\n===== {operation} {variables}\n")
         # Whoever recovers has another checkout, and nothing else of the one whose run was interrupted.
         collections = self._elsewhere if operation == "recover" else self._collections
-        return Controller(operation, variables, collections, log)
+        return Controller(operation.partition("-")[0], variables, collections, log)
 
     def _play(self, operation: str, log: Path, **more: Any) -> int:
         controller = self._controller(operation, log, **more)
@@ -206,38 +221,50 @@ class Worker:
         """The operation with its fault; the migration, and what of its journal did not survive."""
         host = self._host(case.trigger)
         self._stage.arm(host, case.trigger)
-        if case.later_s:
-            trouble.shape(self._stage.hosts[self._expected.source], _COPY_MBIT)
-        controller = self._controller(case.operation, log, case.fault)
+        slowly = {"cold_resize_bandwidth_mib_s": _COPY_MIB_S} if case.later_s else {}
+        controller = self._controller(case.operation, log, case.fault, **slowly)
+        problems = []
         try:
             stopped = self._landed(host, controller, case.trigger)
             before = self._stage.journal(host, stopped["journal"])
-            self._do_worst(case, controller, host, stopped["pid"])
-            controller.wait(_END_S)
+            self._do_worst(case, controller, host, stopped)
+            code = controller.wait(_END_S)
+            if case.fault is Fault.NOTHING and code != 0:
+                problems.append(f"without a fault it ended with {code}")
         finally:
             controller.kill()
             controller.forget()
         self._afterwards(case, log)
         after = self._stage.journal(host, stopped["journal"])
-        return Path(stopped["journal"]).parent.name, lost_lines(before, after)
+        return _migration(stopped), [*problems, *lost_lines(before, after)]
 
-    def _do_worst(self, case: Case, controller: Controller, host: str, pid: int) -> None:
+    def _do_worst(self, case: Case, controller: Controller, host: str, stopped: Mapping[str, Any]) -> None:
+        pid = stopped["pid"]
         self._stage.disarm()
         if case.later_s:
             self._stage.signal(host, pid, signal.SIGCONT)
+            if case.mirrored is Mirrored.COPYING:
+                self._stage.await_mirror(host)
             time.sleep(case.later_s)
-        self._hurt(case, controller, host, pid)
+        if case.mirrored not in (None, found := self._mirror(case, host)):
+            raise Missed(f"the mirror on {host} is {found}")
+        self._hurt(case, controller, host, stopped)
         if self._stage.hosts[host].leader() is not None:
             self._stage.signal(host, pid, signal.SIGCONT)
 
-    def _hurt(self, case: Case, controller: Controller, host: str, pid: int) -> None:
-        stage, expected = self._stage, self._expected
+    def _mirror(self, case: Case, host: str) -> Mirrored | None:
+        return self._stage.mirror(host) if case.mirrored is not None else None
+
+    def _hurt(self, case: Case, controller: Controller, host: str, stopped: Mapping[str, Any]) -> None:
+        stage, expected, pid = self._stage, self._expected, stopped["pid"]
         deeds: Mapping[Fault, Callable[[], object]] = {
             Fault.CONTROLLER: controller.kill,
             Fault.MODULE: lambda: stage.signal(host, pid, signal.SIGKILL),
             Fault.SSH: controller.cut_ssh,
             Fault.LINK: lambda: stage.cut(host, None),
             Fault.LINK_10S: lambda: stage.cut(host, 10),
+            Fault.DEST_LINK: lambda: stage.cut(expected.destination, None),
+            Fault.DEST_LINK_10S: lambda: stage.cut(expected.destination, 10),
             Fault.DEST_POWER: lambda: stage.power_loss(expected.destination),
             Fault.SOURCE_POWER: lambda: stage.power_loss(expected.source),
             Fault.LIBVIRTD: lambda: stage.kill_libvirtd(host),
@@ -245,20 +272,30 @@ class Worker:
             Fault.REFUSED: lambda: stage.refuse_definitions(expected.destination),
             Fault.ACPI: lambda: None,
             Fault.QEMU: lambda: stage.kill_qemu(self._observer.processes(stage.uuid)),
+            Fault.REBOOT: lambda: stage.reset_guest(expected.source),
+            Fault.TUNNEL: lambda: stage.kill_tunnel(expected.source, _migration(stopped)),
+            Fault.EXPORT: lambda: stage.kill_export(expected.destination, _migration(stopped)),
+            Fault.EXPORT_HANGS: lambda: stage.hang_export(expected.destination),
+            Fault.CANCEL: lambda: stage.cancel_mirror(expected.source),
+            Fault.NOTHING: lambda: None,
         }
-        deeds[case.fault]()
+        try:
+            deeds[case.fault]()
+        except LabError as error:
+            raise Missed(str(error)) from error
 
     def _afterwards(self, case: Case, log: Path) -> None:
         """While the host is still away, recover does what it can; then everything is mended."""
-        with contextlib.suppress(LabError):
-            trouble.shape(self._stage.hosts[self._expected.source], 0)
         if case.dead:
             code = self._play("recover", log, prefer="source")
             if code != 0:
                 raise LabError(f"recover prefer=source ended with {code} while the destination was dead, see {log}")
             if len(self._observer.processes(self._stage.uuid)) != 1:
                 raise LabError("with the destination dead and prefer=source the guest did not run")
-        elif case.fault is Fault.LINK:
+        elif case.fault in _LINKS:
+            asked = case.fault is Fault.LINK or case.trigger.step != "mirror"
+            if not asked and len(self._observer.processes(self._stage.uuid)) != 1:
+                raise LabError("the destination was never asked to take over, and the run did not bring the guest back")
             self._play("recover", log)
         elif case.fault in _ALONE and len(self._observer.processes(self._stage.uuid)) != 1:
             raise LabError("the run itself did not bring the guest back, with the trouble still there")
@@ -290,3 +327,8 @@ class Worker:
         if not self._waiting:
             confirmed = verdict.status == "confirmed"
             self._vcpus = self._expected.new_vcpus if confirmed else self._expected.old_vcpus
+
+
+def _migration(stopped: Mapping[str, Any]) -> str:
+    """Whose journal the stopped module wrote to."""
+    return Path(stopped["journal"]).parent.name

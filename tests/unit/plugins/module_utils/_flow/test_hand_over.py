@@ -327,3 +327,14 @@ def test_planning_a_mirrored_one_changes_nothing(mirrored: Mirrored) -> None:
     assert mirrored.units.calls == []
     assert mirrored.bed.jobs.listeners == []
     assert mirrored.bed.domain().state() == "running"
+
+
+def test_a_mirror_that_ended_before_somebody_listened_stops_nothing(
+    mirrored: Mirrored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = iter([[], ["vda"]])
+    monkeypatch.setattr(mirror, "disks_without", lambda _domain, _disks: next(found))
+    with pytest.raises(Refused, match="vda is not ready any more") as error:
+        mirrored.carry_out()
+    assert error.value.code == "MIRROR_LOST"
+    assert not mirrored.bed.domain().is_off()

@@ -72,6 +72,9 @@ def test_a_mirrors_tunnel_is_closed_with_the_lock(bed: Bed, units: Units) -> Non
     take(bed)
     bed.note(Step.MIRROR, "tunnel", {"kind": "end_mirror"})
     units.shown[f"kvmops-{ID}-tunnel"] = RUNNING
+    control = bed.store.migration(ID) / "tunnel.sock"  # an ssh that is killed leaves it
+    control.touch()
     assert carry_out(bed, RECEIPT) == ["receipt", "tunnel", "unlock"]
     assert units.shown == {}
+    assert not control.exists()
     assert carry_out(bed, RECEIPT) == []

@@ -16,6 +16,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration import 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status, derive
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import tunnel
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed, names
 from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
 
@@ -146,6 +148,23 @@ def test_an_effect_that_was_announced_and_never_happened(bed: Bed, kind: dict[st
     bed.note(Step.HAND_OVER, "an-effect", how(bed, kind))
     assert carry_out(bed) == ["an-effect"]
     assert everything(bed) == before
+
+
+def test_of_a_mirror_whose_tunnel_was_killed_no_socket_stays(
+    bed: Bed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bed.guest(running=False)
+    bed.keep_record("source")
+    left = [tmp_path / "kvmops-vda.sock", Path(tunnel.control_path(str(bed.store.migration(ID))))]
+    for one in left:
+        one.touch()
+    ended: list[str] = []
+    monkeypatch.setattr(transient, "forget", ended.append)
+    how = {"kind": "end_mirror", "uuid": UUID, "unit": "the-tunnel", "targets": ["vda"], "directory": str(tmp_path)}
+    bed.note(Step.MIRROR, "tunnel", how)
+    assert carry_out(bed) == ["tunnel"]
+    assert ended == ["the-tunnel"]
+    assert not any(os.path.lexists(one) for one in left)
 
 
 @pytest.mark.parametrize("path", ["images/web1", "images/web1_resize", "images/web1.feedbeef.staging"])

@@ -1,0 +1,101 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The table of the fault bench: what is in it, and that a name stands for one case."""
+
+from __future__ import annotations
+
+import pytest
+from kvmfaults.cases import BY_RSYNC, FORCED, SUBSET, Case, Fault, Mirrored, drawn, named, parse, table
+
+TABLE = table()
+
+
+def landing(mirrored: Mirrored) -> set[Fault]:
+    """What happens to a mirror that is so far."""
+    return {one.fault for one in TABLE if one.mirrored is mirrored}
+
+
+def test_each_name_stands_for_one_case() -> None:
+    assert len({one.id for one in TABLE}) == len(TABLE)
+    assert all(parse(one.id) == one for one in TABLE)
+
+
+def test_what_is_drawn_by_lot_can_be_named() -> None:
+    for one in drawn(7, 200):
+        again = parse(one.id)
+        assert (again.id, again.operation, again.trigger) == (one.id, one.operation, one.trigger)
+
+
+def test_the_subset_is_of_the_table() -> None:
+    assert [one.id for one in named(SUBSET)] == list(SUBSET)
+
+
+@pytest.mark.parametrize("mirrored", list(Mirrored))
+def test_a_mirror_meets_each_of_its_faults_before_and_after_it_is_ready(mirrored: Mirrored) -> None:
+    wanted = {
+        Fault.TUNNEL,
+        Fault.EXPORT,
+        Fault.EXPORT_HANGS,
+        Fault.CANCEL,
+        Fault.DEST_LINK,
+        Fault.DEST_LINK_10S,
+        Fault.DISK_FULL,
+        Fault.LIBVIRTD,
+        Fault.QEMU,
+        Fault.REBOOT,
+        Fault.CONTROLLER,
+        Fault.MODULE,
+        Fault.SOURCE_POWER,
+        Fault.DEST_POWER,
+    }
+    assert wanted <= landing(mirrored)
+
+
+@pytest.mark.parametrize("step", ["export", "mirror", "hand_over", "take_over"])
+def test_controller_and_module_are_killed_at_both_ends_of_each_step(step: str) -> None:
+    there = [one for one in TABLE if one.operation == "resize" and one.trigger.step == step and not one.trigger.effect]
+    killed = {(one.trigger.event, one.fault) for one in there}
+    assert {("begin", Fault.CONTROLLER), ("end", Fault.CONTROLLER)} <= killed
+    assert {event for event, fault in killed if fault in (Fault.MODULE, Fault.SSH)} == {"begin", "end"}
+
+
+def test_what_is_copied_while_the_guest_is_off_says_so() -> None:
+    copies = [one for one in TABLE if one.trigger.step == "copy"]
+    assert copies
+    assert {one.operation for one in copies} == {BY_RSYNC}
+    assert {one.playbook for one in copies} == {"resize"}
+
+
+def test_a_guest_is_forced_only_where_it_does_not_listen() -> None:
+    assert all(one.ignores_acpi for one in TABLE if one.operation == FORCED)
+    assert not any(
+        one.ignores_acpi for one in TABLE if one.operation in ("resize", "confirm") and one.fault.name != "ACPI"
+    )
+
+
+def test_a_guest_whose_data_is_given_up_writes_no_records() -> None:
+    def loaded(identity: str) -> bool:
+        return parse(identity).loaded
+
+    assert loaded("resize/mirror:end@source/tunnel-kill")
+    assert not loaded("revert/discard:begin@source/controller-kill")
+    assert not loaded("resize/take_over.start:end@destination/module-kill")
+    assert loaded("resize/take_over:end@destination/module-kill")
+    assert all(one.loaded is (one.before.phase != "revert") for one in TABLE if one.before is not None)
+
+
+def test_how_far_the_mirror_has_to_be() -> None:
+    def mirrored(identity: str) -> Mirrored | None:
+        return parse(identity).mirrored
+
+    assert mirrored("resize/mirror.mirror:begin@source+0.5s/tunnel-kill") is Mirrored.COPYING
+    assert mirrored("resize/mirror:end@source/tunnel-kill") is Mirrored.READY
+    assert mirrored("resize/mirror.mirror:begin@source/controller-kill") is None
+    assert mirrored("resize-by-rsync/hand_over.stop:end@source/controller-kill") is None
+
+
+def test_a_case_that_is_spelt_is_the_case() -> None:
+    assert isinstance(parse("resize/mirror:end@source+3s/tunnel-kill"), Case)
+    with pytest.raises(ValueError, match="no-such-fault"):
+        parse("resize/mirror:end@source/no-such-fault")
