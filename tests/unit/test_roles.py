@@ -28,6 +28,8 @@ from ansible_collections.kvmops.mobility.tests.unit.repository import (
 
 PREFIX = "kvmops.mobility."
 HOSTS = ("{{ kvmops_migration.source }}", "{{ kvmops_migration.destination }}")
+WAY = ("{{ cold_resize_from }}", "{{ cold_resize_to }}")
+"""Those two in the tasks that a move and a revert share."""
 ON_THE_CONTROLLER = {
     f"ansible.builtin.{name}"
     for name in ("include_tasks", "include_role", "set_fact", "fail", "assert", "debug", "meta")
@@ -50,7 +52,7 @@ def problems(text: str) -> list[str]:
         if ours and module[len(PREFIX) :] not in MODULES:
             found.append(f"{name}: there is no such module")
         elif ours and works_on_a_hypervisor(module[len(PREFIX) :]):
-            if task.get("delegate_to") not in HOSTS:
+            if task.get("delegate_to") not in HOSTS + WAY:
                 found.append(f"{name}: delegates to {task.get('delegate_to', 'nobody')}")
         elif ours and "delegate_to" in task:
             found.append(f"{name}: works on the controller, and delegates")

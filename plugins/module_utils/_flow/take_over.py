@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Step take over: the guest becomes this hypervisor's, at its new size, and runs if it ran before.
 
-In a revert it is the source that takes its own guest back.
+In a revert it is the source that takes its own guest back: with its old disks, or with those that came back.
 
 PRIVATE to the collection kvmops.mobility.
 """
@@ -22,15 +22,17 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Mob
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import export
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.claim import sha256
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import wait_running
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record, reverting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import EntryFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import START, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
+    Data,
     DiskPlan,
     Layout,
     Migration,
     Parking,
 )
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.way import Way
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan, numbered
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import export as exports
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.export import Export
@@ -47,9 +49,10 @@ _RIDING = "definitions"
 def plan(context: Context) -> Plan:
     """The effects of a take-over on this hypervisor, in the phase's direction."""
     migration = context.record().migration
-    bringing = _bring_back if context.phase is Phase.REVERT else _bring_in
-    effects = [*bringing(context, migration), *_define(context, migration), *_run(context, migration)]
-    effects += _tidy(context, migration)
+    way = Way.of(migration, context.phase)
+    bringing = _unpark(migration) if _is_parked(context, way) else _bring_in(context, way)
+    effects = [*bringing, *_define(context, migration), *_run(context, migration)]
+    effects += _tidy(context, way)
     return Plan(
         tuple(effects),
         result={"directory": migration.directory},
@@ -58,7 +61,13 @@ def plan(context: Context) -> Plan:
     )
 
 
-def _bring_back(_context: Context, migration: Migration) -> tuple[Effect, ...]:
+def _is_parked(context: Context, way: Way) -> bool:
+    """Whether the guest gets its old disks back, which never left this hypervisor."""
+    entries = journal.read(context.store, context.params["migration"])
+    return way.back and reverting.data(entries) is Data.DISCARD
+
+
+def _unpark(migration: Migration) -> tuple[Effect, ...]:
     """Source, revert: what was parked gets its name back, untouched since the guest went."""
     return tuple(_place(one, one.parked) for one in migration.parkings if not _is_placed(one.place, one.parked))
 
@@ -67,35 +76,38 @@ def _is_placed(place: str, origin: str) -> bool:
     return os.path.lexists(place) and not os.path.lexists(origin)
 
 
-def _bring_in(context: Context, migration: Migration) -> tuple[Effect, ...]:
-    """Destination: check, own, grow the staged copy; then give it its name."""
-    arriving = [one for one in migration.parkings if not _is_placed(one.place, one.staged)]
+def _bring_in(context: Context, way: Way) -> tuple[Effect, ...]:
+    """Check and own the copy, in a move grow it; then give it its name."""
+    migration = way.migration
+    arriving = [one for one in migration.parkings if not _is_placed(one.place, way.arriving(one))]
     if not arriving:
         return ()
-    for path in (*migration.staged_in, *(one.staged for one in arriving)):
+    for path in (*way.arrivals, *(way.arriving(one) for one in arriving)):
         if not os.path.lexists(path):
             raise MobilityError(
                 "PATH_LOST", path, "the staged copy is not there.", "See kvmops.mobility.status; undo is safe."
             )
-    growing = tuple(_grow(migration, disk) for disk in _staged(migration) if disk.new_bytes > disk.old_bytes)
+    keeping = Effect("definitions", "keep the definitions that came with the copy", lambda: _keep(context, migration))
+    growing = tuple(_grow(migration, disk) for disk in _staged(way) if disk.new_bytes > disk.old_bytes)
     return (
-        *_evidence(context, migration),
-        Effect("own", "give the images their owner and mode", lambda: _own(context, migration)),
-        Effect("definitions", "keep the definitions that came with the copy", lambda: _keep(context, migration)),
-        Effect("check", "compare the copy with the source and check the images", lambda: _check(context, migration)),
-        *growing,
-        *(_place(one, one.staged) for one in arriving),
+        *_evidence(context, way),
+        Effect("own", "give the images their owner and mode", lambda: _own(context, way)),
+        *(() if way.back else (keeping,)),
+        Effect("check", "compare the copy with its origin and check the images", lambda: _check(context, way)),
+        *(() if way.back else growing),
+        *(_place(one, way.arriving(one)) for one in arriving),
     )
 
 
-def _evidence(context: Context, migration: Migration) -> tuple[Effect, ...]:
+def _evidence(context: Context, way: Way) -> tuple[Effect, ...]:
     """The exports' own word that the images hold all that the guest wrote; then nobody writes to them any more.
 
     Raises Refused(MIRROR_NOT_PROVEN) before anything is changed: the copy has to be made in another way then.
     """
+    migration = way.migration
     if not context.params.get("mirrored") or _was_proven(context):
         return ()
-    served = [export.of(context, migration, disk) for disk in migration.written]
+    served = [export.of(context, way, disk) for disk in migration.written]
     proofs = {one.target: _last_word(context, one) for one in served}
     for one in served:
         missing = exports.shortcoming(proofs[one.target])
@@ -116,10 +128,13 @@ def _evidence(context: Context, migration: Migration) -> tuple[Effect, ...]:
 
 
 def _was_proven(context: Context) -> bool:
-    """By an earlier attempt, which has closed the exports since."""
+    """By an earlier call, which has closed the exports since. What was before the last claim was another mirror:
+    a revert can be undone and asked for again."""
     entries = journal.read(context.store, context.params["migration"])
+    claims = [i for i, e in enumerate(entries) if (e.phase, e.step) == (context.phase, Step.CLAIM)]
     wanted = (context.phase, Step.TAKE_OVER, Event.END, "evidence")
-    return any((e.phase, e.step, e.event, e.effect) == wanted for e in entries)
+    since = entries[claims[-1] :] if claims else entries
+    return any((e.phase, e.step, e.event, e.effect) == wanted for e in since)
 
 
 def _last_word(context: Context, served: Export) -> Mapping[str, Any]:
@@ -132,9 +147,9 @@ def _last_word(context: Context, served: Export) -> Mapping[str, Any]:
         context.sleep(_POLL_S)
 
 
-def _staged(migration: Migration) -> tuple[DiskPlan, ...]:
+def _staged(way: Way) -> tuple[DiskPlan, ...]:
     """The disks whose copy has not its name yet."""
-    return tuple(disk for disk in migration.carried if not _is_placed(disk.path, migration.staged(disk)))
+    return tuple(disk for disk in way.migration.carried if not _is_placed(disk.path, way.grows(disk)))
 
 
 def _keep(context: Context, migration: Migration) -> None:
@@ -173,30 +188,33 @@ def _arrived(path: Path) -> str:
         raise MobilityError("DEFINITION_LOST", str(path), f"cannot be read: {error}.", "Run the copy again.") from None
 
 
-def _own(context: Context, migration: Migration) -> None:
+def _own(context: Context, way: Way) -> None:
+    migration = way.migration
     wanted = [EntryFacts.from_result(one) for one in context.params["entries"]]
     if migration.layout is Layout.DIRECTORY:
         own = context.params["directory_owner"] or _ROOTS_OWN
-        directory.take_ownership(migration.staging, wanted, own["uid"], own["gid"], own["mode"])
+        directory.take_ownership(way.arrival, wanted, own["uid"], own["gid"], own["mode"])
         return
-    staged = {disk.path: migration.staged(disk) for disk in migration.carried}
-    for staging in migration.staged_in:
-        mine = [one for one in wanted if os.path.dirname(staged.get(one.name, "")) == staging]
+    grows = {disk.path: way.grows(disk) for disk in migration.carried}
+    for arrival in way.arrivals:
+        mine = [one for one in wanted if os.path.dirname(grows.get(one.name, "")) == arrival]
         named = [replace(one, name=os.path.basename(one.name)) for one in mine]
-        directory.take_ownership(staging, named, 0, 0, 0o700)
+        directory.take_ownership(arrival, named, 0, 0, 0o700)
 
 
-def _check(context: Context, migration: Migration) -> Mapping[str, Any]:
-    _compare(migration, context.params["digests"], whole=not context.params.get("mirrored"))
+def _check(context: Context, way: Way) -> Mapping[str, Any]:
+    there = reverting.sizes(journal.read(context.store, context.params["migration"]))
+    _compare(way, context.params["digests"], whole=not context.params.get("mirrored"))
     checked = {}
-    for disk in _staged(migration):
-        path = migration.staged(disk)
+    for disk in _staged(way):
+        path = way.grows(disk)
         found = image.inspect(path, disk.format)
-        if found.virtual_bytes not in (disk.old_bytes, disk.new_bytes):
+        expected = (there.get(disk.target, disk.new_bytes),) if way.back else (disk.old_bytes, disk.new_bytes)
+        if found.virtual_bytes not in expected:
             raise MobilityError(
                 "IMAGE_SIZE_DIFFERS",
                 path,
-                f"has {found.virtual_bytes} bytes, its source has {disk.old_bytes}.",
+                f"has {found.virtual_bytes} bytes, its origin has {expected[0]}.",
                 "The copy is not complete; nothing was started from it.",
             )
         if found.backing_path or found.data_file:
@@ -210,30 +228,30 @@ def _check(context: Context, migration: Migration) -> Mapping[str, Any]:
     return {"image_checks": checked}
 
 
-def _compare(migration: Migration, expected: Mapping[str, str], *, whole: bool) -> None:
-    """The staged files are what the source had, byte by byte: all of them, or those that are expected.
+def _compare(way: Way, expected: Mapping[str, str], *, whole: bool) -> None:
+    """The files of the copy are what their origin had, byte by byte: all of them, or those that are expected.
 
     Raises MobilityError(COPY_DIFFERS).
     """
     if whole:
-        found = {**_digests(migration)} if expected else {}
+        found = {**_digests(way)} if expected else {}
     else:
-        found = {name: digest.digest(os.path.join(migration.staging, name)) for name in expected}
+        found = {name: digest.digest(os.path.join(way.arrival, name)) for name in expected}
     differing = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
     if differing:
         raise MobilityError(
             "COPY_DIFFERS",
-            migration.staging,
-            f"these files are not what the source has: {', '.join(differing)}.",
+            way.arrival,
+            f"these files are not what the other side has: {', '.join(differing)}.",
             "Nothing was started from them. Look at the storage of both hypervisors, then run it again.",
         )
 
 
-def _digests(migration: Migration) -> Mapping[str, str]:
+def _digests(way: Way) -> Mapping[str, str]:
     """By name, and by path in each further directory: two of them may have files of one name."""
-    found = dict(digest.digests(migration.staging))
-    for staging in migration.staged_in[1:]:
-        found.update({f"{staging}/{name}": value for name, value in digest.digests(staging).items()})
+    found = dict(digest.digests(way.arrival))
+    for arrival in way.arrivals[1:]:
+        found.update({f"{arrival}/{name}": value for name, value in digest.digests(arrival).items()})
     return found
 
 
@@ -256,11 +274,11 @@ def _place(parking: Parking, origin: str) -> Effect:
     )
 
 
-def _tidy(context: Context, migration: Migration) -> tuple[Effect, ...]:
+def _tidy(context: Context, way: Way) -> tuple[Effect, ...]:
     """The directories that single files came out of; last, so that the guest does not wait for it."""
-    if migration.layout is Layout.DIRECTORY:
+    if way.migration.layout is Layout.DIRECTORY:
         return ()
-    rooms = migration.parked_in if context.phase is Phase.REVERT else migration.staged_in
+    rooms = way.migration.parked_in if _is_parked(context, way) else way.arrivals
     return tuple(_remove_room(one, index) for index, one in enumerate(rooms) if os.path.isdir(one))
 
 

@@ -53,6 +53,15 @@ class Verify(enum.Enum):
     FULL = "full"
 
 
+class Data(enum.Enum):
+    """What becomes of what the guest wrote since the move, when it is reverted."""
+
+    DISCARD = "discard"
+    """The old disks, as they were when the move began."""
+    COPY_BACK = "copy_back"
+    """The old host, vCPUs and memory, with the disks as they are now."""
+
+
 class ClaimRule(enum.Enum):
     """How free capacity is counted.
 
@@ -181,6 +190,10 @@ class DiskPlan:
         return cls(**{**data, "backing": tuple(Link(**one) for one in data.get("backing", ()))})
 
 
+_KEPT = ("resize", "reverted", "staging", "returning")
+"""What a guest's directory is set aside for, in the order of C(Parking)."""
+
+
 @dataclass(frozen=True)
 class Parking:
     """What is renamed as one: the guest's own directory, or one of its images among those of others."""
@@ -195,6 +208,8 @@ class Parking:
     """Where the destination keeps it during a revert, until the source runs."""
     staged: str
     """Where the copy grows on the destination."""
+    returning: str
+    """Where the copy grows on the source, in a revert that keeps what the guest wrote."""
 
     def effect(self, verb: str) -> str:
         """The name of an effect on it."""
@@ -245,6 +260,8 @@ class Migration:
     verify: Verify = Verify.QUICK
     layout: Layout = Layout.DIRECTORY
     """Records of before there was another name none."""
+    source_address: str = ""
+    """Where the destination's ssh reaches the source; records of before data could be copied back name none."""
 
     def as_result(self) -> dict[str, Any]:
         """Plain JSON, the body of the record."""
@@ -292,12 +309,13 @@ class Migration:
     def parkings(self) -> tuple[Parking, ...]:
         """What is renamed, each as one."""
         if self.layout is Layout.DIRECTORY:
-            return (Parking("", self.directory, self.parked, self.reverted, self.staging),)
+            kept = (self._aside(self.directory, kind) for kind in _KEPT)
+            return (Parking("", self.directory, *kept),)
         return tuple(self._parking(disk) for disk in self.carried)
 
     def _parking(self, disk: DiskPlan) -> Parking:
         where, name = posixpath.split(disk.path)
-        kept = (f"{self._aside(where, kind)}/{name}" for kind in ("resize", "reverted", "staging"))
+        kept = (f"{self._aside(where, kind)}/{name}" for kind in _KEPT)
         return Parking(disk.target, disk.path, *kept)
 
     def _aside(self, directory: str, kind: str) -> str:
@@ -327,6 +345,11 @@ class Migration:
     def staged_in(self) -> tuple[str, ...]:
         """The directories where the copy grows; no definition points there, so nothing can start from it."""
         return self._all_aside("staging")
+
+    @property
+    def returning_in(self) -> tuple[str, ...]:
+        """The directories where the copy grows on the source in a revert; no definition points there either."""
+        return self._all_aside("returning")
 
     @property
     def flat_in(self) -> tuple[str, ...]:

@@ -287,6 +287,7 @@ def _migration(move: Move, findings: tuple[Finding, ...], migration_id: str) -> 
         transfer_forced=move.request.transfer is not None,
         verify=move.request.verify,
         layout=move.layout,
+        source_address=move.site.addresses.get(move.source, move.source),
     )
 
 

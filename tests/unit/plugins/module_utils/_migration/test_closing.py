@@ -250,6 +250,7 @@ def test_each_guest_of_a_request_has_its_own_plan() -> None:
         (Operation.RESIZE, {"force": "nonsense", "data": "discard"}, {}),
         (Operation.MIGRATE, {}, {}),
         (Operation.REVERT, {"data": "discard"}, {"data": "discard"}),
+        (Operation.REVERT, {"data": "copy_back"}, {"data": "copy_back"}),
         (Operation.CONFIRM, {}, {"force": False}),
         (Operation.CONFIRM, {"force": None, "probe": ""}, {"force": False}),
         (Operation.CONFIRM, {"force": "yes"}, {"force": True}),
@@ -266,7 +267,6 @@ def test_options(operation: Operation, raw: dict[str, Any], options: dict[str, A
         (Operation.REVERT, {"vm": "web1"}, "DATA_REQUIRED", "data was not given"),
         (Operation.REVERT, {"vm": "web1", "data": None}, "DATA_REQUIRED", "data was not given"),
         (Operation.REVERT, {"vm": "web1", "data": "keep"}, "DATA_REQUIRED", "data=keep is not known"),
-        (Operation.REVERT, {"vm": "web1", "data": "copy_back"}, "DATA_UNSUPPORTED", "cannot be done yet"),
         (Operation.CONFIRM, {"vm": "web1", "force": "perhaps"}, "VALUE_INVALID", "perhaps"),
     ],
 )
