@@ -170,6 +170,11 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ),
     ("REMOVAL_FAILED", "A directory could not be removed.", "Remove it by hand, then run it again."),
     (
+        "REVERT_LEFT_OVER",
+        "A revert was interrupted while it brought data back; the guest is on the destination as before.",
+        "Run recover, which ends and removes what it made; then confirm.",
+    ),
+    (
         "REVERT_OTHER_DATA",
         "A revert with another answer to data has started the guest on the source already.",
         "Finish that one: the same revert again, or recover.",

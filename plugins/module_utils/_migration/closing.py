@@ -91,6 +91,12 @@ class Known:
         books = (("source", self.source), ("destination", self.destination))
         return any(role in self.told_by and not _discarded(book, phase) for role, book in books)
 
+    @property
+    def left_over(self) -> bool:
+        """Whether a revert has made something to bring data back, on either side, that is not taken back."""
+        steps = (Step.EXPORT, Step.MIRROR, Step.COPY)
+        return any(reverting.left_over(one, steps) for one in (self.source, self.destination))
+
 
 def _discarded(book: Sequence[Entry], phase: Phase) -> bool:
     return any((e.phase, e.step, e.event, e.effect) == (phase, Step.DISCARD, Event.END, "") for e in book)
@@ -142,7 +148,7 @@ def _plan_guest(
         return GuestPlan(subject, Outcome.ALREADY, note=note)
     copying = phase is Phase.REVERT and data is Data.COPY_BACK
     finding = _no_way_back(subject, current, unreachable) if copying else None
-    finding = finding or _obstacle(subject, phase, current, unreachable) or _other_data(subject, phase, current, data)
+    finding = finding or _obstacle(subject, phase, current, unreachable) or _begun(subject, phase, current, data)
     if finding is not None:
         return _refused(subject, finding)
     migration = current.migration
@@ -178,8 +184,14 @@ def _no_way_back(subject: str, current: Known, unreachable: Mapping[str, str]) -
     return None
 
 
-def _other_data(subject: str, phase: Phase, current: Known, data: Data) -> Finding | None:
-    """A revert that has started the guest on the source is carried through as it was begun: it writes there since."""
+def _begun(subject: str, phase: Phase, current: Known, data: Data) -> Finding | None:
+    """What an earlier revert has made of it.
+
+    One that has started the guest on the source is carried through as it was begun: the guest writes there since. What
+    one left that ended before the guest stopped is to be taken back before a confirm: the source forgets it then.
+    """
+    if phase is Phase.CONFIRM and current.left_over:
+        return found("REVERT_LEFT_OVER", subject, f"a revert of {subject} was interrupted, and what it made is there.")
     begun = reverting.data(current.source)
     if phase is not Phase.REVERT or data is begun or not reverting.started(current.source):
         return None

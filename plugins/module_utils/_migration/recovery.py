@@ -177,17 +177,11 @@ def _finished(case: Case) -> Decision:
         return Decision(Act.ASK, "the journal says that the destination has the guest, and it is not defined there")
     if case.source.active:
         return Decision(Act.ASK, "it waits for confirm or revert, and the guest is active on the source all the same")
-    if _left_over(case.known):
+    if case.known.left_over:
         return case.both(Act.UNDO_REVERT, "a revert was interrupted before the guest stopped: it stays where it is")
     if case.known.holder:
         return case.both(Act.RELEASE, "the guest is on the destination and waits for confirm or revert; a lock is left")
     return Decision(Act.NOTHING, "the guest is on the destination and waits for confirm or revert: all is well")
-
-
-def _left_over(known: Known) -> bool:
-    """Whether a revert has made more than its lock, on either side, while the guest runs on as before."""
-    steps = (Step.EXPORT, Step.MIRROR, Step.COPY)
-    return any(reverting.left_over(one, steps) for one in (known.source, known.destination))
 
 
 def _has(entries: tuple[Entry, ...], phase: Phase, step: Step, event: Event) -> bool:

@@ -67,6 +67,13 @@ def started(entries: Sequence[Entry]) -> bool:
     return state
 
 
+def taken(entries: Sequence[Entry]) -> bool:
+    """Whether the source, whose journal this is, has the guest for good: with data that is nowhere else."""
+    whole = [e for e in entries if (e.phase, e.step, e.effect) == (Phase.REVERT, Step.TAKE_OVER, "")]
+    ended = bool(whole) and whole[-1].event is Event.END
+    return ended and started(entries) and data(entries) is Data.COPY_BACK
+
+
 def _takes_back_the_start(one: Entry) -> bool:
     mine = one.step is Step.UNDO and one.result.get("step") == Step.TAKE_OVER.value
     return mine and (one.effect == START or one.effect.partition("_")[0] == _PLACE)

@@ -269,6 +269,14 @@ def test_what_is_on_a_host_that_does_not_answer_cannot_be_copied_back() -> None:
     assert "data=discard" in found.findings[0].remedy
 
 
+def test_nothing_is_confirmed_while_a_revert_has_left_something() -> None:
+    made = line(Step.EXPORT, Event.BEGIN, Phase.REVERT, "stage", undo={"kind": "remove", "path": "/x"})
+    left = both(a_migration(), ((*MOVED[0], made), MOVED[1]))
+    assert [one.code for one in close(Phase.CONFIRM, left).findings] == ["REVERT_LEFT_OVER"]
+    assert copy_back(left).outcome is Outcome.PLANNED
+    assert close(Phase.REVERT, left).outcome is Outcome.PLANNED
+
+
 def test_a_record_that_does_not_say_where_the_source_is() -> None:
     old = a_migration(source_address="")
     assert [one.code for one in copy_back(both(old, MOVED)).findings] == ["COPY_BACK_NO_ADDRESS"]
