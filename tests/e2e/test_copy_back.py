@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import pytest
 
 from ansible_collections.kvmops.mobility.tests.e2e import lab, snapshot
-from ansible_collections.kvmops.mobility.tests.e2e.lab import IMAGES, View
+from ansible_collections.kvmops.mobility.tests.e2e.lab import View
 from ansible_collections.kvmops.mobility.tests.e2e.play import Run, play
 from ansible_collections.kvmops.mobility.tests.e2e.snapshot import Snapshot
 
@@ -29,6 +29,7 @@ MIRRORED = "e2e-back"
 COPIED = "e2e-torn"
 """Its tunnel is killed while its disks are mirrored back."""
 NAMES = (MIRRORED, COPIED)
+EMULATOR = "/usr/bin/qemu-system-x86_64"
 SLOW_MIB_S = 2
 """So that the mirror of the second lasts long enough to be killed."""
 _UNIT_S = 120
@@ -72,16 +73,16 @@ def moved() -> Iterator[Stage]:
         yield Stage(run, snapshot.take(), lab.verify_all(NAMES), {})
     finally:
         lab.destroy(*NAMES)
-        lab.shell("c1", f"rm -rf {IMAGES}/{MIRRORED}")
 
 
 @pytest.fixture(scope="module")
 def undone(moved: Stage) -> Stage:
-    """Somebody has put something where the disks of the first would go: its take-over fails."""
-    lab.shell("c1", f"mkdir {IMAGES}/{MIRRORED} && touch {IMAGES}/{MIRRORED}/precious")
-    done = revert(MIRRORED)
-    lab.shell("c1", f"rm {IMAGES}/{MIRRORED}/precious && rmdir {IMAGES}/{MIRRORED}")
-    return done
+    """The old host cannot start the first any more: its take-over fails at the last moment."""
+    lab.shell("c1", f"chmod a-x {EMULATOR}")
+    try:
+        return revert(MIRRORED)
+    finally:
+        lab.shell("c1", f"chmod a+x {EMULATOR}")
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +124,7 @@ class TestUndone:
 
     def test_it_says_so(self, undone: Stage) -> None:
         assert undone.run.code != 0
-        assert "PATH_TAKEN" in undone.run.last_lines()[MIRRORED]
+        assert "LIBVIRT_FAILED" in undone.run.last_lines()[MIRRORED]
 
     def test_the_guest_runs_where_it_was_with_all_it_wrote(self, undone: Stage) -> None:
         view = undone.views[MIRRORED]
@@ -156,9 +157,11 @@ class Back:
         assert kept_on(stage.after, "c1", self.name) == []
         assert snapshot.locks(stage.after, self.name) == []
         assert stage.run.receipt(self.name)["nova_status"] == "reverted"
+        ours = f"kvmops-{stage.run.planned()[self.name]['migration']['id']}"
         for host in lab.HOSTS:
-            assert lab.shell(host, "systemctl list-units --all --no-legend 'kvmops-*'") == ""
-            assert lab.shell(host, "find /run /var/lib/libvirt/qemu -name 'kvmops-*'") == ""
+            assert lab.shell(host, f"systemctl list-units --all --no-legend '{ours}*'") == ""
+            assert lab.shell(host, f"find /run -name '{ours}*'") == ""
+            assert lab.shell(host, f"ls -d /var/lib/libvirt/qemu/domain-*-{self.name}/kvmops-*; true") == ""
 
 
 class TestMirrored(Back):

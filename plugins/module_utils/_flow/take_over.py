@@ -87,6 +87,9 @@ def _bring_in(context: Context, way: Way) -> tuple[Effect, ...]:
             raise MobilityError(
                 "PATH_LOST", path, "the staged copy is not there.", "See kvmops.mobility.status; undo is safe."
             )
+    for one in arriving:
+        if os.path.lexists(one.place):  # once a rename to it is announced, an undo could not tell whose it is
+            raise Refused("PATH_TAKEN", one.place, "exists; what is there is not ours.", "Look and move it away.")
     keeping = Effect("definitions", "keep the definitions that came with the copy", lambda: _keep(context, migration))
     growing = tuple(_grow(migration, disk) for disk in _staged(way) if disk.new_bytes > disk.old_bytes)
     return (

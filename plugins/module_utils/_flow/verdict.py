@@ -100,11 +100,20 @@ def _weight(migration: Migration, way: Way, parking: Parking) -> int:
     return found.allocated_bytes if found is not None else 0
 
 
+def _is_ours(context: Context, parking: Parking) -> bool:
+    """Whether an attempt that is to be ended yet has put it there."""
+    pending = journal.pending_undo(journal.read(context.store, context.params["migration"]), Phase.REVERT)
+    return any(one.undo and one.undo.get("from") == parking.place for one in pending)
+
+
 def _to_take(context: Context, migration: Migration) -> Mapping[str, Any]:
     """Source: what the destination said, if there is room for it beside the old disks.
 
-    Raises Refused(COPY_BACK_NO_SPACE).
+    Raises Refused: LEFTOVER_PATHS, COPY_BACK_NO_SPACE.
     """
+    for one in migration.parkings:
+        if os.path.lexists(one.place) and not _is_ours(context, one):
+            raise Refused("LEFTOVER_PATHS", one.place, "exists on the source.", "Look what it is and move it away.")
     back: Mapping[str, Any] = context.params.get("back") or {}
     by_device: dict[int, tuple[str, list[int]]] = {}
     for place, weight in back.get("weights", {}).items():

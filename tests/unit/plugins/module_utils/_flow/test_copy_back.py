@@ -261,6 +261,30 @@ def test_the_old_disks_stay_while_nothing_has_taken_their_place(coming: Coming) 
     assert picture(coming.bed) == coming.before
 
 
+def test_what_is_in_the_way_is_seen_before_anything(coming: Coming) -> None:
+    place = Path(coming.migration.parkings[0].place)
+    place.touch()
+    with pytest.raises(Refused) as refusal:
+        claim.plan(coming.bed.context(Phase.REVERT, data="copy_back"))
+    assert refusal.value.code == "LEFTOVER_PATHS"
+    place.unlink()
+    coming.claim()
+    coming.arrive()
+    place.touch()
+    lines = len(coming.bed.journal())
+    with pytest.raises(Refused) as refusal:
+        coming.take()
+    assert refusal.value.code == "PATH_TAKEN"
+    assert len(coming.bed.journal()) == lines
+
+
+def test_an_attempt_that_placed_its_disks_is_not_in_the_way_of_the_next(coming: Coming) -> None:
+    coming.claim()
+    coming.arrive()
+    coming.take_until(coming.placing)
+    assert coming.claim()["left_over"]
+
+
 def test_room_is_counted_before_anything(coming: Coming, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verdict, "needed_bytes", lambda _weights: 2**60)
     with pytest.raises(Refused) as refusal:
