@@ -15,7 +15,12 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Ref
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import closing
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import plan as moving
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration, Operation, Request
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
+    Data,
+    Migration,
+    Operation,
+    Request,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.request import parse_request
 from ansible_collections.kvmops.mobility.plugins.plugin_utils import _site
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._select import select
@@ -37,7 +42,7 @@ class ActionModule(ControllerAction):
                 "Put the libvirt hosts into the group hypervisors of the inventory.",
             )
         request = _request(arguments["request"], variables)
-        plan = _plan(request, variables)
+        plan = _plan(request, arguments["request"], variables)
         for guest in plan.guests:
             self.show(moving.render_plan(guest))
         return {
@@ -55,12 +60,13 @@ def _request(typed: Mapping[str, Any], variables: Mapping[str, Any]) -> Request:
     return parse_request({**typed, "vm": select(str(typed["select"]), _site.read_site(variables))})
 
 
-def _plan(request: Request, variables: Mapping[str, Any]) -> moving.Plan:
+def _plan(request: Request, typed: Mapping[str, Any], variables: Mapping[str, Any]) -> moving.Plan:
     phase = _PHASES.get(request.operation)
     if phase is None:
         return moving.plan(request, _site.read_site(variables), lambda: secrets.token_hex(6))
     known = closing.known_migrations(_site.migrations(variables))
-    return closing.plan(request, phase, known, _site.unreachable(variables))
+    data = closing.parse_data(typed) if phase is Phase.REVERT else Data.DISCARD
+    return closing.plan(request, phase, known, _site.unreachable(variables), data)
 
 
 def _host(migration: Migration | None, plan: moving.Plan, variables: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,7 +35,7 @@ from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import Contr
 
 _OUTCOMES = {Act.NOTHING: Outcome.ALREADY, Act.WAIT: Outcome.REFUSED, Act.ASK: Outcome.REFUSED}
 _CODES = {Act.WAIT: "BUSY", Act.ASK: "RECOVER_NEEDS_YOU"}
-_PHASES = {Act.RESUME_CONFIRM: Phase.CONFIRM, Act.RESUME_REVERT: Phase.REVERT}
+_PHASES = {Act.RESUME_CONFIRM: Phase.CONFIRM, Act.RESUME_REVERT: Phase.REVERT, Act.UNDO_REVERT: Phase.REVERT}
 
 
 class ActionModule(ControllerAction):

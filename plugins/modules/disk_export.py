@@ -16,6 +16,8 @@ description:
     Makes an empty image in the staging directory for each disk the guest writes to, with the format, the exact size and
     the cluster size of the source's, and exports it with C(qemu-nbd).
   - >-
+    In a revert (O(phase=revert)) it is the source that makes them, in directories of their own beside the old disks.
+  - >-
     Each export is a transient systemd unit of the migration user, with a socket in a directory that only this user and
     root can enter. Nothing listens on the network. The unit also keeps count of what goes by, which is what
     M(kvmops.mobility.domain_take_over) takes as proof that a copy is complete.
@@ -35,6 +37,10 @@ options:
       M(kvmops.mobility.disk_mirror).
     type: int
     default: 5
+  serve:
+    description: Without it, only the directories are made, for disks that are copied as files.
+    type: bool
+    default: true
 requirements:
   - qemu-nbd and systemd on the hypervisor
 seealso:
@@ -80,6 +86,7 @@ def main() -> None:
     options = {
         "migration_user": {"type": "str", "default": "kvmops"},
         "stall_s": {"type": "int", "default": 5},
+        "serve": {"type": "bool", "default": True},
     }
     run(Spec(options=options, libvirt=False, step=Step.EXPORT), plan)
 

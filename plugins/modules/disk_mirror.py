@@ -20,6 +20,8 @@ description:
     The bytes go through UNIX sockets that the migration user's ssh forwards, so they are encrypted, and the host key is
     verified. The tunnel is a transient systemd unit.
   - >-
+    In a revert (O(phase=revert)) the mirror goes from the destination to the source.
+  - >-
     The other files of the guest's directory, which the guest does not write to, are sent at the same time.
   - >-
     While the mirror runs libvirt refuses live migration, managed save, snapshots and resizing of these disks, so

@@ -18,7 +18,7 @@ description:
     the move is taken back.
   - >-
     In a revert it is the destination that hands over, and there the plug is pulled when the guest does not
-    shut down: what it wrote is thrown away.
+    shut down, because what it wrote is thrown away; unless its claim was told to copy that back.
 extends_documentation_fragment:
   - kvmops.mobility.attributes
   - kvmops.mobility.attributes.changing
@@ -66,12 +66,12 @@ directory_owner:
   type: dict
 copies:
   description: What is to be sent, C(src) and C(dest) of each directory of the copy.
-  returned: in a move, not in check mode
+  returned: in a move, and in a revert that copies data back, not in check mode
   type: list
   elements: dict
 flatten:
   description: What is to be flattened before, as M(kvmops.mobility.disk_copy) takes it.
-  returned: in a move, not in check mode
+  returned: in a move, and in a revert that copies data back, not in check mode
   type: list
   elements: dict
 resume:

@@ -18,7 +18,8 @@ description:
     runs.
   - >-
     On the source of a revert: gives the parked directory its name back, makes sure that the old definition
-    stands, and starts the guest if it ran before.
+    stands, and starts the guest if it ran before. When its claim was told to copy the data back, the images that came
+    back are checked, owned and placed instead, and the parked ones stay where they are.
 extends_documentation_fragment:
   - kvmops.mobility.attributes
   - kvmops.mobility.attributes.changing
@@ -85,7 +86,7 @@ mirror_evidence:
   type: dict
 image_checks:
   description: What the check of each image said, by target.
-  returned: on the destination of a move, not in check mode
+  returned: where a copy was taken over, not in check mode
   type: dict
 contents:
   description: Digest of what is on each disk, by target; the same on both hypervisors.

@@ -51,6 +51,21 @@ options:
       any number. A claim beyond that fails with C(SLOTS_FULL) and changes nothing, so that it can be tried again.
     type: int
     default: 0
+  data:
+    description: What becomes, in a revert, of what the guest wrote since the move.
+    type: str
+    choices:
+      discard: It is thrown away.
+      copy_back: >-
+        It goes back with the guest. Refused when the guest's disks are not those that were moved
+        (C(COPY_BACK_DISKS_CHANGED)), or when the source has no room for them beside the old ones
+        (C(COPY_BACK_NO_SPACE)).
+    default: discard
+  back:
+    description: >-
+      What the claim of the destination returned, for that of the source with O(data=copy_back).
+    type: dict
+    default: {}
 seealso:
   - module: kvmops.mobility.migration_release
 """
@@ -70,6 +85,30 @@ definition_digests:
   description: SHA-256 of the definitions kept on the source.
   returned: on the source of a move, not in check mode
   type: dict
+data:
+  description: What the claim of a revert was told.
+  returned: in a revert
+  type: str
+started:
+  description: Whether an earlier attempt has started the guest on the source, so that this one has only to go on.
+  returned: in a revert
+  type: bool
+left_over:
+  description: Whether an earlier attempt left something here that has to be taken back before the next.
+  returned: in a revert
+  type: bool
+sizes:
+  description: Virtual size of each disk that would be copied back, bytes, by target.
+  returned: with O(data=copy_back)
+  type: dict
+weights:
+  description: Bytes that it takes, by path.
+  returned: with O(data=copy_back), on the destination
+  type: dict
+running:
+  description: Whether the guest runs there, so that its disks can be mirrored.
+  returned: with O(data=copy_back), on the destination
+  type: bool
 definitions_directory:
   description: Where the source keeps them, to travel with the images.
   returned: on the source of a move
@@ -88,6 +127,7 @@ steps:
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.claim import plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Data
 from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
 
 
@@ -100,6 +140,8 @@ def main() -> None:
         "command": {"type": "str", "default": "unknown"},
         "migration_user": {"type": "str", "default": "kvmops"},
         "slots": {"type": "int", "default": 0},
+        "data": {"type": "str", "choices": [one.value for one in Data], "default": Data.DISCARD.value},
+        "back": {"type": "dict", "default": {}},
     }
     needed = ("phase", Phase.MOVE.value, ("role", "record"))
     run(Spec(options=options, step=Step.CLAIM, required_if=(needed,)), plan)

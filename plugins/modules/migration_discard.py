@@ -14,7 +14,8 @@ author:
 description:
   - >-
     For a confirm, the source undefines the guest and removes its parked directory; for a revert, the
-    destination does. The other side only closes its book.
+    destination does. The other side only closes its book; but a source that took the newer disks back removes the
+    old ones that it had parked.
   - Only what this hypervisor's journal says this migration put there is removed. Done already is no change.
 extends_documentation_fragment:
   - kvmops.mobility.attributes

@@ -63,7 +63,9 @@ options:
     description: Move a guest although something else manages it.
     type: raw
   data:
-    description: What a revert does with what the guest wrote since the move. V(discard) is the only choice today.
+    description: >-
+      What a revert does with what the guest wrote since the move: V(discard) throws it away, V(copy_back) takes it
+      along.
     type: raw
   probe:
     description: ADDRESS:PORT that accepts connections when the guest works, for a confirm.

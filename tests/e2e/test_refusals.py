@@ -204,7 +204,7 @@ CALLS = (
     Wrong("migrate", "SIZE_NOT_ALLOWED", PLAIN.name, {"dest": "c2", **SIZE}),
     Wrong("confirm", "DEST_NOT_ALLOWED", "dest=c2", {"dest": "c2"}),
     Wrong("revert", "DATA_REQUIRED", PLAIN.name, {}),
-    Wrong("revert", "DATA_UNSUPPORTED", PLAIN.name, {"data": "copy_back"}),
+    Wrong("revert", "DATA_REQUIRED", PLAIN.name, {"data": "keep"}),
 )
 
 

@@ -29,6 +29,8 @@ from ansible_collections.kvmops.mobility.tests.unit.repository import (
 
 PREFIX = "kvmops.mobility."
 HOSTS = ("{{ kvmops_migration.source }}", "{{ kvmops_migration.destination }}")
+WAY = ("{{ cold_resize_from }}", "{{ cold_resize_to }}")
+"""Those two in the tasks that a move and a revert share."""
 ON_THE_CONTROLLER = {
     f"ansible.builtin.{name}"
     for name in ("include_tasks", "include_role", "set_fact", "fail", "assert", "debug", "meta")
@@ -51,7 +53,7 @@ def problems(text: str) -> list[str]:
         if ours and module[len(PREFIX) :] not in MODULES:
             found.append(f"{name}: there is no such module")
         elif ours and works_on_a_hypervisor(module[len(PREFIX) :]):
-            if task.get("delegate_to") not in HOSTS:
+            if task.get("delegate_to") not in HOSTS + WAY:
                 found.append(f"{name}: delegates to {task.get('delegate_to', 'nobody')}")
         elif ours and "delegate_to" in task:
             found.append(f"{name}: works on the controller, and delegates")
@@ -275,7 +277,7 @@ def test_every_option_that_a_task_gives_is_known() -> None:
     assert seen >= 30
 
 
-@pytest.mark.parametrize(
+_TAKEN = pytest.mark.parametrize(
     ("taken", "back"),
     [
         (None, True),
@@ -285,13 +287,33 @@ def test_every_option_that_a_task_gives_is_known() -> None:
         ({"failed": True, "changed": True, "code": "DOMAIN_START_FAILED"}, False),
     ],
 )
+
+
+@_TAKEN
 def test_the_source_waits_only_for_a_destination_that_may_have_begun_to_take_over(
     taken: dict[str, Any] | None, back: bool
 ) -> None:
     tasks = read_yaml(ROOT / "roles/cold_resize/tasks/undo.yml")
     (task,) = (one for one in tasks if one["name"].endswith("done on the source"))
+    known = {"cold_resize_undone_there": {"failed": True, "changed": False}}
+    assert _holds(task["when"], known if taken is None else {**known, "cold_resize_taken": taken}) is back
+
+
+@_TAKEN
+def test_in_a_revert_the_destination_waits_only_for_a_source_that_may_have_begun(
+    taken: dict[str, Any] | None, back: bool
+) -> None:
+    tasks = read_yaml(ROOT / "roles/revert_resize/tasks/undo.yml")
+    (task,) = (one for one in tasks if one["name"].endswith("done on the destination"))
+    undoing, waiting = task["when"]
+    assert undoing == "revert_resize_undoing"
+    known = {"revert_resize_undone_here": {"failed": True, "changed": False}}
+    assert _holds(waiting, known if taken is None else {**known, "cold_resize_taken": taken}) is back
+    if taken is not None:
+        assert _holds(waiting, {**known, "revert_resize_taken": taken}) is False
+
+
+def _holds(condition: str, variables: dict[str, Any]) -> bool:
     jinja = Environment()
     jinja.tests.update(TestModule().tests())
-    known = {"cold_resize_undone_there": {"failed": True, "changed": False}}
-    variables = known if taken is None else {**known, "cold_resize_taken": taken}
-    assert bool(jinja.compile_expression(task["when"], undefined_to_none=False)(**variables)) is back
+    return bool(jinja.compile_expression(condition, undefined_to_none=False)(**variables))

@@ -12,7 +12,7 @@ import fcntl
 import hashlib
 import os
 import pwd
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit impor
     verify_only,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import verdict
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import lock, record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import shortage
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase
@@ -32,9 +33,9 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._survey import hyp
 
 
 def plan(context: Context) -> Plan:
-    """What this hypervisor's part of the claim needs; for a confirm or revert that is only the lock."""
+    """What this hypervisor's part of the claim needs; for a confirm or revert that is only the lock, and a look."""
     if context.phase is not Phase.MOVE:
-        return Plan(effects=_lock(context, context.record().migration))
+        return verdict.plan(context, _lock(context, context.record().migration))
     migration = Migration.from_result(context.params["record"])
     _hold_host_lock(context)
     _check_slots(context, migration)
@@ -153,7 +154,7 @@ def _plan_destination(context: Context, migration: Migration) -> Plan:
     for path in [path for one in migration.parkings for path in (one.place, one.reverted)]:
         if os.path.lexists(path):
             raise Refused("LEFTOVER_PATHS", path, "exists on the destination.", "Look what it is and move it away.")
-    return Plan((*_record(context, migration), *locking, *_stage(context, migration)))
+    return Plan((*_record(context, migration), *locking, *stage(migration.staged_in, context.params["migration_user"])))
 
 
 def _check_capacity(context: Context, migration: Migration) -> None:
@@ -165,10 +166,10 @@ def _check_capacity(context: Context, migration: Migration) -> None:
         raise short
 
 
-def _stage(context: Context, migration: Migration) -> tuple[Effect, ...]:
+def stage(directories: Sequence[str], migration_user: str) -> tuple[Effect, ...]:
     """The copy grows in directories that no definition names, so nobody can start from it."""
-    user = _user(context.params["migration_user"])
-    missing = [one for one in migration.staged_in if not (os.path.isdir(one) and os.stat(one).st_uid == user.pw_uid)]
+    user = _user(migration_user)
+    missing = [one for one in directories if not (os.path.isdir(one) and os.stat(one).st_uid == user.pw_uid)]
     return tuple(_make_staging(one, user, index) for index, one in enumerate(missing))
 
 
@@ -190,6 +191,6 @@ def _user(name: str) -> pwd.struct_passwd:
         raise Refused(
             "MIGRATION_USER_MISSING",
             name,
-            "the migration user does not exist on the destination.",
+            "the migration user does not exist on the hypervisor that the disks go to.",
             "Create it there and let root of the source log in as it, or name another with cold_resize_migration_user.",
         ) from None

@@ -20,6 +20,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._flow import proof
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Link
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.record import Record
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.way import Way
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import payload, transient
 
@@ -44,7 +45,7 @@ def plan(context: Context) -> Plan:
         lambda: _count(context, transient.Unit(name, str(_book(context))), disks),
         undo={"kind": "stop_unit", "name": name},
     )
-    mirrored = () if kept.role == "source" else proof.plan(context, kept.migration)
+    mirrored = () if kept.role == "source" else proof.plan(context, Way.of(kept.migration, context.phase))
     return Plan((*mirrored, *_closed(kept), counting))
 
 

@@ -12,14 +12,16 @@ import os
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record, reverting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Data, Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan, numbered
 
 
 def plan(context: Context) -> Plan:
     """Confirm: the source removes its parked copy. Revert: the destination does. The other side closes its book.
+
+    A source that took the newer disks back removes the old ones then.
 
     Done already is no change, so confirm and revert can be repeated.
     """
@@ -30,7 +32,7 @@ def plan(context: Context) -> Plan:
     losing = "source" if context.phase is Phase.CONFIRM else "destination"
     closing = _forget(context, kept.migration)
     if kept.role != losing:
-        return Plan((closing,))
+        return Plan((*_old_disks(kept.migration, entries, context.phase), closing))
     paths = kept.migration.parked_in if losing == "source" else kept.migration.reverted_in
     for path in paths:
         _check_ours(entries, path, losing)
@@ -40,6 +42,27 @@ def plan(context: Context) -> Plan:
         before={"directory": paths[0]},
         after={"directory": None},
     )
+
+
+def _old_disks(migration: Migration, entries: tuple[Entry, ...], phase: Phase) -> tuple[Effect, ...]:
+    """What the source parked in the move and the guest has not gone back to: it lives on the disks that came back.
+
+    Raises Refused(GUEST_DISKS_MISSING) when those are not there: the old ones may be all there is.
+    """
+    if phase is not Phase.REVERT or reverting.data(entries) is Data.DISCARD:
+        return ()
+    for one in migration.parkings:
+        if not reverting.started(entries) or not os.path.lexists(one.place):
+            raise Refused(
+                "GUEST_DISKS_MISSING",
+                one.place,
+                f"is not what {migration.name} came back to, so its old disks are not removed.",
+                "See kvmops.mobility.status, and look at both hypervisors.",
+            )
+    for path in migration.parked_in:
+        _check_ours(entries, path, "source")
+    there = [one for one in migration.parked_in if os.path.lexists(one)]
+    return tuple(_remove(path, index) for index, path in enumerate(there))
 
 
 def _closed(entries: tuple[Entry, ...], phase: Phase) -> bool:

@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Step export: the destination makes an empty image for each disk the guest writes to, and lets the source fill it.
 
+In a revert that keeps what the guest wrote it is the source that makes them, in directories of their own.
+
 PRIVATE to the collection kvmops.mobility.
 """
 
@@ -15,7 +17,10 @@ from typing import Any
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import image
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Migration
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow.claim import stage
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, reverting
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.way import Way
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import export as exports
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.export import Export
@@ -27,48 +32,57 @@ _POLL_S = 0.05
 
 
 def plan(context: Context) -> Plan:
-    """For each disk an image and its export; those that are served already are left alone."""
-    migration = context.record().migration
-    effects: list[Effect] = []
+    """For each disk an image and its export; those that are served already are left alone.
+
+    Without C(serve), only a place for what comes as files.
+    """
+    way = Way.of(context.record().migration, context.phase)
+    effects: list[Effect] = list(stage(way.arrivals, context.params["migration_user"])) if way.back else []
     told = []
-    for disk in migration.written:
-        export = of(context, migration, disk)
+    for disk in way.migration.written if context.params.get("serve", True) else ():
+        export = of(context, way, disk)
         told.append({"target": disk.target, "socket": export.socket})
         if transient.phase(export.unit) is not transient.Phase.RUNNING:
-            effects += [_image(export, disk), _serve(context, export)]
+            effects += [_image(export, disk, _bytes(context, disk)), _serve(context, export)]
     return Plan(tuple(effects), result={"exports": told})
 
 
-def of(context: Context, migration: Migration, disk: DiskPlan) -> Export:
-    """The export of one disk of a migration on its destination."""
+def _bytes(context: Context, disk: DiskPlan) -> int:
+    """What the image on the other side has now; a resize grows it only when it is taken over."""
+    there = reverting.sizes(journal.read(context.store, context.params["migration"]))
+    return there.get(disk.target, disk.old_bytes)
+
+
+def of(context: Context, way: Way, disk: DiskPlan) -> Export:
+    """The export of one disk of a migration, where its copy grows."""
     return Export(
-        migration=migration.id,
+        migration=way.migration.id,
         target=disk.target,
-        path=migration.staged(disk),
+        path=way.grows(disk),
         format=disk.format,
         user=context.params.get("migration_user") or "root",
         stall_s=context.params.get("stall_s") or 0,
     )
 
 
-def _image(export: Export, disk: DiskPlan) -> Effect:
-    """Exactly as large as the source's: a mirror onto a larger one fails at once. It grows when it is taken over."""
+def _image(export: Export, disk: DiskPlan, virtual_bytes: int) -> Effect:
+    """Exactly as large as the one that is mirrored: onto a larger one a mirror fails at once."""
     options = f"cluster_size={disk.cluster_bytes}" if disk.format == "qcow2" else "preallocation=off"
-    made = ("qemu-img", "create", "-q", "-f", disk.format, "-o", options, export.path, str(disk.old_bytes))
+    made = ("qemu-img", "create", "-q", "-f", disk.format, "-o", options, export.path, str(virtual_bytes))
 
     def create() -> None:
         # Not by root in a directory that somebody else can write to.
         run(("runuser", "-u", export.user, "--", *made), timeout_s=_CREATE_S)
         found = image.inspect(export.path, disk.format)
-        if found.virtual_bytes != disk.old_bytes:
+        if found.virtual_bytes != virtual_bytes:
             raise MobilityError(
                 "EXPORT_FAILED",
                 export.path,
-                f"was made with {found.virtual_bytes} bytes, and {disk.old_bytes} are needed.",
+                f"was made with {found.virtual_bytes} bytes, and {virtual_bytes} are needed.",
                 "Use transfer=rsync.",
             )
 
-    return Effect(f"image_{disk.target}", f"make {export.path} of {disk.old_bytes} bytes", create)
+    return Effect(f"image_{disk.target}", f"make {export.path} of {virtual_bytes} bytes", create)
 
 
 def _serve(context: Context, export: Export) -> Effect:

@@ -21,16 +21,18 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._flow import mirro
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import OnTimeout, Stopper, StopPolicy
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.watch import Watch, watching
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record, reverting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import EntryFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
+    Data,
     DiskPlan,
     Layout,
     Migration,
     Parking,
     Stop,
 )
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.way import Way
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan, numbered
 
 
@@ -41,7 +43,8 @@ def plan(context: Context) -> Plan:
     the layout C(files) it is that of its images one after the other: with the first that is away no start succeeds.
     """
     migration = context.record().migration
-    parked = _rooms(context, migration)[0]
+    way = Way.of(migration, context.phase)
+    parked = way.asides[0]
     if context.hypervisor.find(migration.uuid) is None and _handed_over(context):
         # A revert that goes on where its last step, which undefines the guest here, was interrupted.
         return Plan(result={"parked": parked})
@@ -51,10 +54,10 @@ def plan(context: Context) -> Plan:
         _check_mirror(domain, migration)
     effects = [*_autostart_off(domain), *_stop(context, domain, migration, mirrored)]
     result: dict[str, Any] = {"parked": parked, "mirrored": False}
-    fences = _fences(context, domain, migration)
+    fences = _fences(context, domain, way)
     if not fences:
-        result.update(_inventory(context, migration))
-    carrying = (_carry(context, migration),) if context.params.get("mirrored") else ()
+        result.update(_inventory(context, way))
+    carrying = (_carry(context, way),) if context.params.get("mirrored") else ()
     return Plan(
         (*effects, *fences, *carrying),
         result=result,
@@ -82,9 +85,10 @@ def _autostart_off(domain: Domain) -> tuple[Effect, ...]:
     )
 
 
-def policy(stop: Stop, phase: Phase) -> StopPolicy:
-    """How the guest is stopped. A revert throws its data away, so there the plug may be pulled in the end."""
-    on_timeout = OnTimeout(stop.on_timeout) if phase is Phase.MOVE else OnTimeout.FORCE
+def policy(stop: Stop, phase: Phase, data: Data = Data.DISCARD) -> StopPolicy:
+    """How the guest is stopped. A revert that throws its data away may pull the plug in the end."""
+    thrown_away = phase is Phase.REVERT and data is Data.DISCARD
+    on_timeout = OnTimeout.FORCE if thrown_away else OnTimeout(stop.on_timeout)
     return StopPolicy(stop.timeout_s, stop.retry_interval_s, on_timeout)
 
 
@@ -103,7 +107,7 @@ def _check_mirror(domain: Domain, migration: Migration) -> None:
 def _stop(context: Context, domain: Domain, migration: Migration, mirrored: bool) -> tuple[Effect, ...]:
     if domain.is_off():
         return ()
-    stopping = policy(migration.stop, context.phase)
+    stopping = policy(migration.stop, context.phase, _data(context))
 
     def stop() -> Mapping[str, Any]:
         moved = {"mirrored_bytes": mirror.done_bytes(domain, migration.written)} if mirrored else {}
@@ -127,43 +131,39 @@ def _stop(context: Context, domain: Domain, migration: Migration, mirrored: bool
     return (Effect("stop", f"shut {domain.name} down", stop, undo={"kind": "start", "uuid": domain.uuid}),)
 
 
-def _rooms(context: Context, migration: Migration) -> tuple[str, ...]:
-    return migration.parked_in if context.phase is Phase.MOVE else migration.reverted_in
+def _data(context: Context) -> Data:
+    """What becomes of the guest's newer data in a revert, as the claim here was told."""
+    return reverting.data(journal.read(context.store, context.params["migration"]))
 
 
-def _aside(context: Context, parking: Parking) -> str:
-    return parking.parked if context.phase is Phase.MOVE else parking.reverted
-
-
-def _fences(context: Context, domain: Domain, migration: Migration) -> tuple[Effect, ...]:
+def _fences(context: Context, domain: Domain, way: Way) -> tuple[Effect, ...]:
     """What is still to be renamed, none when all of it is aside already."""
-    to_do = [one for one in migration.parkings if not _is_aside(one.place, _aside(context, one))]
+    to_do = [one for one in way.migration.parkings if not _is_aside(one.place, way.aside(one))]
     if not to_do:
         return ()
-    paths = [disk.path for disk in migration.carried]
+    paths = [disk.path for disk in way.migration.carried]
 
     def wait() -> None:
         _wait_released(context, domain, lambda: directory.holders(paths))
 
     def inventory() -> Mapping[str, Any]:
-        return {"fenced_at": context.clock(), **_inventory(context, migration)}
+        return {"fenced_at": context.clock(), **_inventory(context, way)}
 
     fences = (
-        _fence(context, one, wait if one is to_do[0] else None, inventory if one is to_do[-1] else None)
-        for one in to_do
+        _fence(way, one, wait if one is to_do[0] else None, inventory if one is to_do[-1] else None) for one in to_do
     )
-    return (*_make_rooms(context, migration), *fences)
+    return (*_make_rooms(way), *fences)
 
 
 def _is_aside(place: str, aside: str) -> bool:
     return os.path.lexists(aside) and not os.path.lexists(place)
 
 
-def _make_rooms(context: Context, migration: Migration) -> tuple[Effect, ...]:
+def _make_rooms(way: Way) -> tuple[Effect, ...]:
     """The directories that single files are parked in; a directory is only given another name."""
-    if migration.layout is Layout.DIRECTORY:
+    if way.migration.layout is Layout.DIRECTORY:
         return ()
-    rooms = [one for one in _rooms(context, migration) if not os.path.isdir(one)]
+    rooms = [one for one in way.asides if not os.path.isdir(one)]
     return tuple(_make_room(one, index) for index, one in enumerate(rooms))
 
 
@@ -177,12 +177,12 @@ def _make_room(path: str, index: int) -> Effect:
 
 
 def _fence(
-    context: Context,
+    way: Way,
     parking: Parking,
     before: Callable[[], None] | None,
     after: Callable[[], Mapping[str, Any]] | None,
 ) -> Effect:
-    aside = _aside(context, parking)
+    aside = way.aside(parking)
 
     def fence() -> Mapping[str, Any]:
         if before is not None:
@@ -198,7 +198,7 @@ def _fence(
     )
 
 
-def _carry(context: Context, migration: Migration) -> Effect:
+def _carry(context: Context, way: Way) -> Effect:
     """What the guest's console or its neighbours wrote beside its disks, through the tunnel that is still open.
 
     When that fails the disks are copied as if they had never been mirrored: the guest is off, and it is too late to
@@ -209,7 +209,7 @@ def _carry(context: Context, migration: Migration) -> Effect:
         made: dict[str, Any] = {}
         try:
             if _was_mirrored(context):
-                made = mirror.carry(context, migration, context.params["files"])
+                made = mirror.carry(context, way, context.params["files"])
         except MobilityError as error:
             context.warn(str(error))
             made = {"mirrored": False}
@@ -226,20 +226,28 @@ def _was_mirrored(context: Context) -> bool:
     return bool(stops) and bool(stops[-1].result.get("mirrored"))
 
 
-def _inventory(context: Context, migration: Migration) -> Mapping[str, Any]:
+def _inventory(context: Context, way: Way) -> Mapping[str, Any]:
     """Owner and mode of what was parked, for the other side to give to its copy; read when the guest is off,
     because libvirt changes them while it runs. And what there is to send, and where to."""
-    sending = _sending(context, migration) if context.phase is Phase.MOVE else {}
+    sending = _sending(context, way)
+    migration = way.migration
     if migration.layout is Layout.DIRECTORY:
         (parking,) = migration.parkings
-        where = _aside(context, parking)
+        where = way.aside(parking)
         entries = [asdict(one) for one in directory.entries(where)]
         return {"entries": entries, "directory_owner": directory.owner(where), **sending}
-    return {"entries": [asdict(_entry(one.place, _aside(context, one))) for one in migration.parkings], **sending}
+    return {"entries": [asdict(_entry(one.place, way.aside(one))) for one in migration.parkings], **sending}
 
 
-def _sending(context: Context, migration: Migration) -> Mapping[str, Any]:
-    """What disk_copy takes: the sources of each directory of the copy, and what is flattened before."""
+def _sending(context: Context, way: Way) -> Mapping[str, Any]:
+    """What disk_copy takes: the sources of each directory of the copy, and what is flattened before.
+
+    On the way back that is all there is: a copy has no backing files, and the source has the definitions.
+    """
+    migration = way.migration
+    if way.back:
+        copies = [{"src": [f"{aside}/"], "dest": there} for aside, there in zip(way.asides, way.arrivals)]
+        return {"copies": copies, "flatten": [], "resume": False} if _data(context) is Data.COPY_BACK else {}
     definitions = str(record.definitions_directory(context.store, migration.id))
     pairs = zip(migration.parked_in, migration.staged_in)
     copies = [{"src": sources(migration, parked), "dest": staged} for parked, staged in pairs]

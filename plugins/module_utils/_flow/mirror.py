@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Step mirror: while the guest runs on the source, every disk it writes to becomes the same on the destination.
 
+In a revert that keeps what the guest wrote it is the other way round.
+
 One call starts, the next ones attach: what works is libvirt's block jobs and the tunnel's unit, not this module.
 
 PRIVATE to the collection kvmops.mobility.
@@ -23,7 +25,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._disk import diges
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain, Throughput
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import record
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Layout, Migration
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Layout
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.way import Way
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import identity
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import progress, rsync, tunnel
@@ -38,18 +41,19 @@ _MIB = 2**20
 def plan(context: Context) -> Plan:
     """Tunnel, other files, jobs; a call that finds them at work only waits, and leaves no line in the journal."""
     migration = context.record().migration
+    way = Way.of(migration, context.phase)
     domain = context.hypervisor.domain(migration.uuid)
     if domain.is_off():
         raise Refused("MIRROR_FAILED", migration.name, "is off, and only a guest that runs can be mirrored.", _RSYNC)
     path = tunnel.unit_name(migration.id)
     if transient.phase(path) is transient.Phase.RUNNING and context.params["started"]:
         wait = Effect("ready", "wait until every disk is the same on both sides", lambda: _wait(context, domain))
-        slowing = _throttle(context, domain, migration)
+        slowing = _throttle(context, domain, way)
         return Plan((*slowing, wait), untouched=not slowing)
     return Plan(
         (
-            _tunnel(context, domain, migration),
-            Effect("files", "copy what the guest does not write to", lambda: _files(context, migration)),
+            _tunnel(context, domain, way),
+            Effect("files", "copy what the guest does not write to", lambda: _files(context, way)),
             Effect("mirror", "mirror its disks", lambda: _wait(context, domain)),
         )
     )
@@ -58,13 +62,15 @@ def plan(context: Context) -> Plan:
 _RSYNC = "Run it again, or with transfer=rsync."
 
 
-def _tunnel(context: Context, domain: Domain, migration: Migration) -> Effect:
+def _tunnel(context: Context, domain: Domain, way: Way) -> Effect:
+    migration = way.migration
+
     def open_up() -> None:
         transient.forget(tunnel.unit_name(migration.id))
         where = tunnel.domain_directory(domain.id())
         forwards = {_socket(where, one["target"]): one["socket"] for one in context.params["exports"]}
         logs = str(context.store.make(context.store.migration(migration.id)))
-        where_to = _peer(context.params, migration, migration.staging)
+        where_to = _peer(context.params, way, way.arrival)
         path = tunnel.Tunnel(migration.id, where_to, forwards, context.params["stall_s"], logs)
         tunnel.open_up(path, context.monotonic, context.sleep)
 
@@ -75,18 +81,18 @@ def _tunnel(context: Context, domain: Domain, migration: Migration) -> Effect:
         "targets": [one.target for one in migration.written],
         "directory": tunnel.domain_directory(domain.id()),
     }
-    return Effect("tunnel", f"forward sockets to {migration.destination_address}", open_up, undo=undo)
+    return Effect("tunnel", f"forward sockets to {way.address}", open_up, undo=undo)
 
 
 def _socket(directory: str, target: str) -> str:
     return f"{directory}/kvmops-{target}.sock"
 
 
-def _peer(params: Mapping[str, Any], migration: Migration, directory: str, control_path: str = "") -> rsync.Peer:
-    """A directory of the destination, by the migration user."""
+def _peer(params: Mapping[str, Any], way: Way, directory: str, control_path: str = "") -> rsync.Peer:
+    """A directory of the other hypervisor, by the migration user."""
     found = identity.of(params["user"], params["identity_file"], params["known_hosts_file"])
     return rsync.Peer(
-        address=migration.destination_address,
+        address=way.address,
         user=params["user"],
         directory=directory,
         port=params["port"],
@@ -96,56 +102,55 @@ def _peer(params: Mapping[str, Any], migration: Migration, directory: str, contr
     )
 
 
-def _others(migration: Migration, *, parked: bool) -> dict[str, str]:
-    """By path, the staging directory it goes to: all that belongs to the guest besides the disks it writes to.
+def _others(way: Way, *, aside: bool) -> dict[str, str]:
+    """By path, the directory of the copy it goes to: all that belongs to the guest besides the disks it writes to.
 
     A backing file of its own stays behind: what the guest reads through it is in the mirror.
     """
+    migration = way.migration
     if migration.layout is Layout.DIRECTORY:
         left = {disk.path for disk in migration.written}
         left.update(link.path for disk in migration.written for link in disk.backing)
-        here = Path(migration.parked if parked else migration.directory)
+        here = Path(way.asides[0] if aside else migration.directory)
         files = sorted(one for one in here.iterdir() if one.is_file())
-        return {str(one): migration.staging for one in files if f"{migration.directory}/{one.name}" not in left}
+        return {str(one): way.arrival for one in files if f"{migration.directory}/{one.name}" not in left}
     written = {disk.path for disk in migration.written}
     rest = [one for one in migration.parkings if one.place not in written]
-    return {one.parked if parked else one.place: str(Path(one.staged).parent) for one in rest}
+    return {way.aside(one) if aside else one.place: str(Path(way.arriving(one)).parent) for one in rest}
 
 
-def _files(context: Context, migration: Migration) -> Mapping[str, Any]:
-    """Those, and the two definitions; what of them changes until the guest is off is sent again by the hand-over."""
-    others = _others(migration, parked=False)
-    versions = {_key(migration, path, staging): _version(path) for path, staging in others.items()}
-    definitions = str(record.definitions_directory(context.store, migration.id))
-    _send(context, migration, {**others, definitions: migration.staging})
+def _files(context: Context, way: Way) -> Mapping[str, Any]:
+    """Those, and in a move the two definitions; what changes until the guest is off the hand-over sends again."""
+    others = _others(way, aside=False)
+    versions = {_key(way, path, there): _version(path) for path, there in others.items()}
+    definitions = str(record.definitions_directory(context.store, way.migration.id))
+    _send(context, way, others if way.back else {**others, definitions: way.arrival})
     return {"files": versions}
 
 
-def carry(context: Context, migration: Migration, sent: Mapping[str, Sequence[int]]) -> dict[str, Any]:
+def carry(context: Context, way: Way, sent: Mapping[str, Sequence[int]]) -> dict[str, Any]:
     """Send again what is not as it was *sent*; the digests of that for the destination to compare with.
 
     rsync itself compares what it sends; the digests are for what it sent in haste.
     """
-    others = _others(migration, parked=True)
-    changed = {
-        path: staging for path, staging in others.items() if sent.get(_key(migration, path, staging)) != _version(path)
-    }
-    _send(context, migration, changed)
-    return {"digests": {_key(migration, path, staging): digest.digest(path) for path, staging in changed.items()}}
+    others = _others(way, aside=True)
+    changed = {path: there for path, there in others.items() if sent.get(_key(way, path, there)) != _version(path)}
+    _send(context, way, changed)
+    return {"digests": {_key(way, path, there): digest.digest(path) for path, there in changed.items()}}
 
 
-def _key(migration: Migration, path: str, staging: str) -> str:
+def _key(way: Way, path: str, there: str) -> str:
     """By name, and by path in each further directory: two of them may have files of one name."""
     name = os.path.basename(path)
-    return name if staging == migration.staging else f"{staging}/{name}"
+    return name if there == way.arrival else f"{there}/{name}"
 
 
-def _send(context: Context, migration: Migration, paths: Mapping[str, str]) -> None:
-    """Copy files into their staging directories, through the tunnel."""
-    control = tunnel.control_path(str(context.store.migration(migration.id)))
-    for staging in dict.fromkeys(paths.values()):
-        where = _peer(context.params, migration, staging, control)
-        mine = tuple(path for path, there in paths.items() if there == staging)
+def _send(context: Context, way: Way, paths: Mapping[str, str]) -> None:
+    """Copy files into their directories of the copy, through the tunnel."""
+    control = tunnel.control_path(str(context.store.migration(way.migration.id)))
+    for arrival in dict.fromkeys(paths.values()):
+        where = _peer(context.params, way, arrival, control)
+        mine = tuple(path for path, there in paths.items() if there == arrival)
         copy = rsync.Copy(mine, where, compress=False, bandwidth_mib_s=0, resume=False)
         rsync.carry_out(copy, lambda argv: run(argv, timeout_s=_FILES_S), context.monotonic)
 
@@ -180,12 +185,12 @@ def _wait(context: Context, domain: Domain) -> Mapping[str, Any]:
         context.sleep(_POLL_S)
 
 
-def _throttle(context: Context, domain: Domain, migration: Migration) -> tuple[Effect, ...]:
+def _throttle(context: Context, domain: Domain, way: Way) -> tuple[Effect, ...]:
     """The guest's writes are limited as long as it runs, unless they are already."""
     limit = context.params["write_limit_bytes_s"]
     if not limit:
         return ()
-    before = {one.target: domain.throughput(one.target) for one in migration.written}
+    before = {one.target: domain.throughput(one.target) for one in way.migration.written}
     wanted = {target: one.with_writes(limit) for target, one in before.items()}
     if wanted == before:
         return ()
@@ -197,7 +202,7 @@ def _throttle(context: Context, domain: Domain, migration: Migration) -> tuple[E
             domain.limit_throughput(target, one)
 
     limits = {target: asdict(one) for target, one in before.items()}
-    undo = {"kind": "limit_writes", "uuid": migration.uuid, "limits": limits}
+    undo = {"kind": "limit_writes", "uuid": way.migration.uuid, "limits": limits}
     return (Effect("throttle", f"limit the guest's writes to {limit} bytes a second", throttle, undo=undo),)
 
 

@@ -14,8 +14,8 @@ from typing import Any
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import export
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.way import Way
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import export as exports
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.export import Export
@@ -26,14 +26,15 @@ _GOODBYE_S = 5
 _POLL_S = 0.02
 
 
-def plan(context: Context, migration: Migration) -> tuple[Effect, ...]:
+def plan(context: Context, way: Way) -> tuple[Effect, ...]:
     """The exports' own word that the images hold all that the guest wrote; then nobody writes to them any more.
 
     Raises Refused(MIRROR_NOT_PROVEN) before anything is changed: the copy has to be made in another way then.
     """
     if not context.params.get("mirrored") or _was_proven(context):
         return ()
-    served = [export.of(context, migration, disk) for disk in migration.written]
+    migration = way.migration
+    served = [export.of(context, way, disk) for disk in migration.written]
     proofs = {one.target: _last_word(context, one) for one in served}
     for one in served:
         missing = exports.shortcoming(proofs[one.target])
@@ -54,10 +55,15 @@ def plan(context: Context, migration: Migration) -> tuple[Effect, ...]:
 
 
 def _was_proven(context: Context) -> bool:
-    """By an earlier attempt, or before the disks were counted; the exports are closed since."""
+    """By an earlier attempt, or before the disks were counted; the exports are closed since.
+
+    What was before the last claim was another mirror: a revert can be undone and asked for again.
+    """
     entries = journal.read(context.store, context.params["migration"])
+    claims = [i for i, e in enumerate(entries) if (e.phase, e.step) == (context.phase, Step.CLAIM)]
     wanted = (context.phase, Event.END, _TAKEN)
-    return any((e.phase, e.event, e.effect) == wanted for e in entries)
+    since = entries[claims[-1] :] if claims else entries
+    return any((e.phase, e.event, e.effect) == wanted for e in since)
 
 
 def _last_word(context: Context, served: Export) -> Mapping[str, Any]:

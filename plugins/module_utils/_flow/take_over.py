@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Step take over: the guest becomes this hypervisor's, at its new size, and runs if it ran before.
 
-In a revert it is the source that takes its own guest back.
+In a revert it is the source that takes its own guest back: with its old disks, or with those that came back.
 
 PRIVATE to the collection kvmops.mobility.
 """
@@ -22,16 +22,17 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Mob
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import proof
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.claim import sha256
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import wait_running
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import record
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record, reverting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import EntryFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import START, Phase
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
+    Data,
     DiskPlan,
     Layout,
     Migration,
     Parking,
-    Verify,
 )
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.way import Way
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan, numbered
 
 _RUNNING_S = 60
@@ -43,9 +44,10 @@ _RIDING = "definitions"
 def plan(context: Context) -> Plan:
     """The effects of a take-over on this hypervisor, in the phase's direction."""
     migration = context.record().migration
-    bringing = _bring_back if context.phase is Phase.REVERT else _bring_in
-    effects = [*bringing(context, migration), *_define(context, migration), *_run(context, migration)]
-    effects += _tidy(context, migration)
+    way = Way.of(migration, context.phase)
+    bringing = _unpark(migration) if _is_parked(context, way) else _bring_in(context, way)
+    effects = [*bringing, *_define(context, migration), *_run(context, migration)]
+    effects += _tidy(context, way)
     return Plan(
         tuple(effects),
         result={"directory": migration.directory},
@@ -54,7 +56,13 @@ def plan(context: Context) -> Plan:
     )
 
 
-def _bring_back(_context: Context, migration: Migration) -> tuple[Effect, ...]:
+def _is_parked(context: Context, way: Way) -> bool:
+    """Whether the guest gets its old disks back, which never left this hypervisor."""
+    entries = journal.read(context.store, context.params["migration"])
+    return way.back and reverting.data(entries) is Data.DISCARD
+
+
+def _unpark(migration: Migration) -> tuple[Effect, ...]:
     """Source, revert: what was parked gets its name back, untouched since the guest went."""
     return tuple(_place(one, one.parked) for one in migration.parkings if not _is_placed(one.place, one.parked))
 
@@ -63,30 +71,35 @@ def _is_placed(place: str, origin: str) -> bool:
     return os.path.lexists(place) and not os.path.lexists(origin)
 
 
-def _bring_in(context: Context, migration: Migration) -> tuple[Effect, ...]:
-    """Destination: check, own, grow the staged copy; then give it its name."""
-    arriving = [one for one in migration.parkings if not _is_placed(one.place, one.staged)]
+def _bring_in(context: Context, way: Way) -> tuple[Effect, ...]:
+    """Check and own the copy, in a move grow it; then give it its name."""
+    migration = way.migration
+    arriving = [one for one in migration.parkings if not _is_placed(one.place, way.arriving(one))]
     if not arriving:
         return ()
-    for path in (*migration.staged_in, *(one.staged for one in arriving)):
+    for path in (*way.arrivals, *(way.arriving(one) for one in arriving)):
         if not os.path.lexists(path):
             raise MobilityError(
                 "PATH_LOST", path, "the staged copy is not there.", "See kvmops.mobility.status; undo is safe."
             )
-    growing = tuple(_grow(migration, disk) for disk in _staged(migration) if disk.new_bytes > disk.old_bytes)
+    for one in arriving:
+        if os.path.lexists(one.place):  # once a rename to it is announced, an undo could not tell whose it is
+            raise Refused("PATH_TAKEN", one.place, "exists; what is there is not ours.", "Look and move it away.")
+    keeping = Effect("definitions", "keep the definitions that came with the copy", lambda: _keep(context, migration))
+    growing = tuple(_grow(migration, disk) for disk in _staged(way) if disk.new_bytes > disk.old_bytes)
     return (
-        *proof.plan(context, migration),
-        Effect("own", "give the images their owner and mode", lambda: _own(context, migration)),
-        Effect("definitions", "keep the definitions that came with the copy", lambda: _keep(context, migration)),
-        Effect("check", "compare the copy with the source and check the images", lambda: _check(context, migration)),
-        *growing,
-        *(_place(one, one.staged) for one in arriving),
+        *proof.plan(context, way),
+        Effect("own", "give the images their owner and mode", lambda: _own(context, way)),
+        *(() if way.back else (keeping,)),
+        Effect("check", "compare the copy with its origin and check the images", lambda: _check(context, way)),
+        *(() if way.back else growing),
+        *(_place(one, way.arriving(one)) for one in arriving),
     )
 
 
-def _staged(migration: Migration) -> tuple[DiskPlan, ...]:
+def _staged(way: Way) -> tuple[DiskPlan, ...]:
     """The disks whose copy has not its name yet."""
-    return tuple(disk for disk in migration.carried if not _is_placed(disk.path, migration.staged(disk)))
+    return tuple(disk for disk in way.migration.carried if not _is_placed(disk.path, way.grows(disk)))
 
 
 def _keep(context: Context, migration: Migration) -> None:
@@ -125,31 +138,34 @@ def _arrived(path: Path) -> str:
         raise MobilityError("DEFINITION_LOST", str(path), f"cannot be read: {error}.", "Run the copy again.") from None
 
 
-def _own(context: Context, migration: Migration) -> None:
+def _own(context: Context, way: Way) -> None:
+    migration = way.migration
     wanted = [EntryFacts.from_result(one) for one in context.params["entries"]]
     if migration.layout is Layout.DIRECTORY:
         own = context.params["directory_owner"] or _ROOTS_OWN
-        directory.take_ownership(migration.staging, wanted, own["uid"], own["gid"], own["mode"])
+        directory.take_ownership(way.arrival, wanted, own["uid"], own["gid"], own["mode"])
         return
-    staged = {disk.path: migration.staged(disk) for disk in migration.carried}
-    for staging in migration.staged_in:
-        mine = [one for one in wanted if os.path.dirname(staged.get(one.name, "")) == staging]
+    grows = {disk.path: way.grows(disk) for disk in migration.carried}
+    for arrival in way.arrivals:
+        mine = [one for one in wanted if os.path.dirname(grows.get(one.name, "")) == arrival]
         named = [replace(one, name=os.path.basename(one.name)) for one in mine]
-        directory.take_ownership(staging, named, 0, 0, 0o700)
+        directory.take_ownership(arrival, named, 0, 0, 0o700)
 
 
-def _check(context: Context, migration: Migration) -> Mapping[str, Any]:
-    _compare(migration, context.params["digests"], whole=not context.params.get("mirrored"))
-    contents = _compare_contents(migration, context.params["contents"], context.params["contents_here"])
+def _check(context: Context, way: Way) -> Mapping[str, Any]:
+    there = reverting.sizes(journal.read(context.store, context.params["migration"]))
+    _compare(way, context.params["digests"], whole=not context.params.get("mirrored"))
+    contents = _compare_contents(way, context.params["contents"], context.params["contents_here"])
     checked = {}
-    for disk in _staged(migration):
-        path = migration.staged(disk)
+    for disk in _staged(way):
+        path = way.grows(disk)
         found = image.inspect(path, disk.format)
-        if found.virtual_bytes not in (disk.old_bytes, disk.new_bytes):
+        expected = (there.get(disk.target, disk.new_bytes),) if way.back else (disk.old_bytes, disk.new_bytes)
+        if found.virtual_bytes not in expected:
             raise MobilityError(
                 "IMAGE_SIZE_DIFFERS",
                 path,
-                f"has {found.virtual_bytes} bytes, its source has {disk.old_bytes}.",
+                f"has {found.virtual_bytes} bytes, its origin has {expected[0]}.",
                 "The copy is not complete; nothing was started from it.",
             )
         if found.backing_path or found.data_file:
@@ -164,49 +180,49 @@ def _check(context: Context, migration: Migration) -> Mapping[str, Any]:
 
 
 def _compare_contents(
-    migration: Migration, expected: Mapping[str, str], found: Mapping[str, str]
+    way: Way, expected: Mapping[str, str], found: Mapping[str, str]
 ) -> Mapping[str, Mapping[str, str]]:
-    """With verify=full each disk holds what the source's does. Raises MobilityError(COPY_DIFFERS)."""
-    if migration.verify is not Verify.FULL:
+    """Where they are counted each disk holds what the other side's does. Raises MobilityError(COPY_DIFFERS)."""
+    if not way.is_counted:
         return {}
-    targets = [disk.target for disk in migration.carried]
-    _same(migration, targets, expected, found)
+    targets = [disk.target for disk in way.migration.carried]
+    _same(way, targets, expected, found)
     return {"contents": {target: found[target] for target in targets}}
 
 
-def _compare(migration: Migration, expected: Mapping[str, str] | None, *, whole: bool) -> None:
-    """The staged files are what the source had, byte by byte: all that nothing else vouches for, or those that are
-    expected.
+def _compare(way: Way, expected: Mapping[str, str] | None, *, whole: bool) -> None:
+    """The files of the copy are what their origin had, byte by byte: all that nothing else vouches for, or those that
+    are expected.
 
     Raises MobilityError(COPY_DIFFERS).
     """
     if expected is None:
         return
     if whole:
-        found = _digests(migration, migration.vouched_for - set(expected))
+        found = _digests(way, way.vouched_for - set(expected))
     else:
-        found = {name: digest.digest(os.path.join(migration.staging, name)) for name in expected}
-    _same(migration, {*expected, *found}, expected, found)
+        found = {name: digest.digest(os.path.join(way.arrival, name)) for name in expected}
+    _same(way, {*expected, *found}, expected, found)
 
 
-def _same(migration: Migration, names: Iterable[str], expected: Mapping[str, str], found: Mapping[str, str]) -> None:
+def _same(way: Way, names: Iterable[str], expected: Mapping[str, str], found: Mapping[str, str]) -> None:
     """What was not counted on either side counts as different."""
     differing = sorted(name for name in names if not expected.get(name) or expected.get(name) != found.get(name))
     if differing:
         raise MobilityError(
             "COPY_DIFFERS",
-            migration.staging,
-            f"these are not what the source has: {', '.join(differing)}.",
+            way.arrival,
+            f"these are not what the other side has: {', '.join(differing)}.",
             "Nothing was started from them. Look at the storage of both hypervisors, then run it again.",
         )
 
 
-def _digests(migration: Migration, without: Collection[str]) -> Mapping[str, str]:
-    """Of what is staged, but for those called so; called as C(Migration.told_as()) does."""
-    found = dict(digest.digests(migration.staging, without))
-    for staging in migration.staged_in[1:]:
-        left = {os.path.basename(one) for one in without if os.path.dirname(one) == staging}
-        found.update({f"{staging}/{name}": value for name, value in digest.digests(staging, left).items()})
+def _digests(way: Way, without: Collection[str]) -> Mapping[str, str]:
+    """Of the copy, but for those called so; called as C(Way.told_as()) does."""
+    found = dict(digest.digests(way.arrival, without))
+    for arrival in way.arrivals[1:]:
+        left = {os.path.basename(one) for one in without if os.path.dirname(one) == arrival}
+        found.update({f"{arrival}/{name}": value for name, value in digest.digests(arrival, left).items()})
     return found
 
 
@@ -229,11 +245,11 @@ def _place(parking: Parking, origin: str) -> Effect:
     )
 
 
-def _tidy(context: Context, migration: Migration) -> tuple[Effect, ...]:
+def _tidy(context: Context, way: Way) -> tuple[Effect, ...]:
     """The directories that single files came out of; last, so that the guest does not wait for it."""
-    if migration.layout is Layout.DIRECTORY:
+    if way.migration.layout is Layout.DIRECTORY:
         return ()
-    rooms = migration.parked_in if context.phase is Phase.REVERT else migration.staged_in
+    rooms = way.migration.parked_in if _is_parked(context, way) else way.arrivals
     return tuple(_remove_room(one, index) for index, one in enumerate(rooms) if os.path.isdir(one))
 
 

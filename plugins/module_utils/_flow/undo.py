@@ -19,7 +19,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._disk import direc
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import mirror
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import Stopper
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock, record
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock, record, reverting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import CLOSE, Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
@@ -49,9 +49,17 @@ def plan(context: Context) -> Plan:
 
 def _check_legal(context: Context, entries: tuple[Entry, ...]) -> None:
     """A move that was taken over is reverted, never undone: the guest lives on the destination since, and writes there.
+    A revert that brought its data back is not undone either, once the source has taken it over.
 
     The destination knows it from the end of the take-over, the source from the receipt it was given.
     """
+    if context.phase is Phase.REVERT and reverting.taken(entries):
+        raise Refused(
+            "ILLEGAL_MOVE",
+            context.params["migration"],
+            "has brought the guest back: it lives on the source, and what it wrote there since would be lost.",
+            "Finish it: the same revert again, or recover.",
+        )
     if context.phase is not Phase.MOVE:
         return
     ends = [e for e in entries if e.phase is Phase.MOVE and e.event is Event.END and not e.effect]

@@ -15,8 +15,14 @@ from typing import Any
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import found
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import reverting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration, Operation, Request
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
+    Data,
+    Migration,
+    Operation,
+    Request,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import (
     GuestPlan,
     Outcome,
@@ -33,32 +39,27 @@ DONE = {Phase.CONFIRM: Status.CONFIRMED, Phase.REVERT: Status.REVERTED}
 def parse_options(operation: Operation, raw: Mapping[str, Any]) -> dict[str, Any]:
     """What a confirm or revert is told beside the guest: probe, force, data.
 
-    Raises Refused: DATA_REQUIRED, DATA_UNSUPPORTED, VALUE_INVALID.
+    Raises Refused: DATA_REQUIRED, VALUE_INVALID.
     """
     if operation is Operation.REVERT:
-        return {"data": _data(str(raw.get("data") or ""), str(raw.get("vm")))}
+        return {"data": parse_data(raw).value}
     if operation is not Operation.CONFIRM:
         return {}
     options = {"force": parse_flag("force", raw.get("force") or False)}
     return {**options, "probe": str(raw["probe"])} if raw.get("probe") else options
 
 
-def _data(value: str, guest: str) -> str:
-    if value == "discard":
-        return value
-    if value == "copy_back":
-        raise Refused(
-            "DATA_UNSUPPORTED",
-            guest,
-            "data=copy_back, which keeps what the guest wrote since the move, cannot be done yet.",
-            "Save that from inside the guest first, then revert with data=discard.",
-        )
+def parse_data(raw: Mapping[str, Any]) -> Data:
+    """What becomes of the newer data. Raises Refused(DATA_REQUIRED): nobody but the operator can know."""
+    value = str(raw.get("data") or "")
+    if value in [one.value for one in Data]:
+        return Data(value)
     raise Refused(
         "DATA_REQUIRED",
-        guest,
+        str(raw.get("vm")),
         "a revert must be told what happens to what the guest wrote since the move, "
         + (f"and data={value} is not known." if value else "and data was not given."),
-        "Give -e data=discard to go back to the disks as they were when the move began.",
+        "Give -e data=copy_back to take it along, or -e data=discard to go back to the disks as they were.",
     )
 
 
@@ -90,6 +91,12 @@ class Known:
         books = (("source", self.source), ("destination", self.destination))
         return any(role in self.told_by and not _discarded(book, phase) for role, book in books)
 
+    @property
+    def left_over(self) -> bool:
+        """Whether a revert has made something to bring data back, on either side, that is not taken back."""
+        steps = (Step.EXPORT, Step.MIRROR, Step.COPY)
+        return any(reverting.left_over(one, steps) for one in (self.source, self.destination))
+
 
 def _discarded(book: Sequence[Entry], phase: Phase) -> bool:
     return any((e.phase, e.step, e.event, e.effect) == (phase, Step.DISCARD, Event.END, "") for e in book)
@@ -118,12 +125,20 @@ def _merge(parts: Sequence[Mapping[str, Any]]) -> Known:
     )
 
 
-def plan(request: Request, phase: Phase, known: Sequence[Known], unreachable: Mapping[str, str]) -> Plan:
-    """What a confirm or revert does for each guest of *request*."""
-    return Plan(tuple(_plan_guest(subject, phase, known, unreachable) for subject in request.guests))
+def plan(
+    request: Request,
+    phase: Phase,
+    known: Sequence[Known],
+    unreachable: Mapping[str, str],
+    data: Data = Data.DISCARD,
+) -> Plan:
+    """What a confirm or revert does for each guest of *request*; a revert does with its newer data what *data* says."""
+    return Plan(tuple(_plan_guest(subject, phase, known, unreachable, data) for subject in request.guests))
 
 
-def _plan_guest(subject: str, phase: Phase, known: Sequence[Known], unreachable: Mapping[str, str]) -> GuestPlan:
+def _plan_guest(
+    subject: str, phase: Phase, known: Sequence[Known], unreachable: Mapping[str, str], data: Data
+) -> GuestPlan:
     mine = [one for one in known if subject in (one.migration.name, one.migration.uuid)]
     current = next((one for one in mine if one.status not in CLOSED), mine[0] if mine else None)
     if current is None:
@@ -131,13 +146,14 @@ def _plan_guest(subject: str, phase: Phase, known: Sequence[Known], unreachable:
     if current.status is DONE[phase]:
         note = f"{subject}: migration {current.migration.id} is {current.status.value} already. Nothing was changed."
         return GuestPlan(subject, Outcome.ALREADY, note=note)
-    finding = _obstacle(subject, phase, current, unreachable)
+    copying = phase is Phase.REVERT and data is Data.COPY_BACK
+    finding = _no_way_back(subject, current, unreachable) if copying else None
+    finding = finding or _obstacle(subject, phase, current, unreachable) or _begun(subject, phase, current, data)
     if finding is not None:
         return _refused(subject, finding)
     migration = current.migration
-    return GuestPlan(
-        subject, Outcome.PLANNED, migration, steps=_steps(phase, migration), heading=_heading(phase, migration)
-    )
+    steps = _steps_back(migration) if copying else _steps(phase, migration)
+    return GuestPlan(subject, Outcome.PLANNED, migration, steps=steps, heading=_heading(phase, migration, data))
 
 
 def _refused(subject: str, finding: Finding) -> GuestPlan:
@@ -151,6 +167,37 @@ def _nothing(subject: str, phase: Phase, known: Sequence[Known], unreachable: Ma
     if unreachable:
         message += f" No answer from: {', '.join(sorted(unreachable))}."
     return found("MIGRATION_NOT_FOUND", subject, message)
+
+
+def _no_way_back(subject: str, current: Known, unreachable: Mapping[str, str]) -> Finding | None:
+    """Why what the guest wrote since the move cannot be had, or cannot be brought to where it was."""
+    migration = current.migration
+    if migration.destination in unreachable:
+        message = (
+            f"what {subject} wrote since the move is on {migration.destination}, which did not answer: "
+            f"{unreachable[migration.destination]}."
+        )
+        return found("COPY_BACK_UNREACHABLE", migration.destination, message)
+    if not migration.source_address:
+        message = f"its record does not say where {migration.destination} reaches {migration.source}."
+        return found("COPY_BACK_NO_ADDRESS", subject, message)
+    return None
+
+
+def _begun(subject: str, phase: Phase, current: Known, data: Data) -> Finding | None:
+    """What an earlier revert has made of it.
+
+    One that has started the guest on the source is carried through as it was begun: the guest writes there since. What
+    one left that ended before the guest stopped is to be taken back before a confirm: the source forgets it then.
+    """
+    if phase is Phase.CONFIRM and current.left_over:
+        return found("REVERT_LEFT_OVER", subject, f"a revert of {subject} was interrupted, and what it made is there.")
+    begun = reverting.data(current.source)
+    if phase is not Phase.REVERT or data is begun or not reverting.started(current.source):
+        return None
+    message = f"a revert with data={begun.value} has started {subject} on {current.migration.source} already."
+    remedy = f"Finish that one: revert with data={begun.value}, or recover."
+    return found("REVERT_OTHER_DATA", subject, message, remedy)
 
 
 def _obstacle(subject: str, phase: Phase, current: Known, unreachable: Mapping[str, str]) -> Finding | None:
@@ -173,12 +220,15 @@ def _obstacle(subject: str, phase: Phase, current: Known, unreachable: Mapping[s
     return None
 
 
-def _heading(phase: Phase, migration: Migration) -> tuple[str, ...]:
+def _heading(phase: Phase, migration: Migration, data: Data) -> tuple[str, ...]:
     first = (
         f"{migration.name}: {phase.value} the {migration.operation} from {migration.source} to {migration.destination}"
     )
     if phase is Phase.CONFIRM:
         return (first, f"  it stays on      {migration.destination}")
+    if data is Data.COPY_BACK:
+        kept = f"what it wrote since it runs on {migration.destination}, and the size of its disks"
+        return (first, f"  it goes back to  {migration.source}", f"  taken along      {kept}")
     lost = f"what it wrote since it runs on {migration.destination}"
     return (first, f"  it goes back to  {migration.source}", f"  thrown away      {lost}")
 
@@ -195,4 +245,19 @@ def _steps(phase: Phase, migration: Migration) -> tuple[PlanStep, ...]:
         PlanStep(destination, f"hand over: stop the guest, {parking(migration, migration.reverted_in)}"),
         PlanStep(source, f"take over: {', '.join(migration.parked_in)} gets its name back{started}"),
         PlanStep(destination, f"discard: undefine {migration.name} there, remove {', '.join(migration.reverted_in)}"),
+    )
+
+
+def _steps_back(migration: Migration) -> tuple[PlanStep, ...]:
+    """Those of a revert that takes the newer data along."""
+    source, destination = migration.source, migration.destination
+    targets, arriving = ", ".join(disk.target for disk in migration.carried), ", ".join(migration.returning_in)
+    started = ", start it" if migration.was_running else ""
+    return (
+        PlanStep(source, f"export: a place for {targets} in {arriving}"),
+        PlanStep(f"{destination} -> {source}", f"mirror {targets} while the guest runs, else copy them when it is off"),
+        PlanStep(destination, f"hand over: stop the guest, {parking(migration, migration.reverted_in)}"),
+        PlanStep(source, f"take over: check the images, give them their place, the old vCPUs and memory{started}"),
+        PlanStep(destination, f"discard: undefine {migration.name} there, remove {', '.join(migration.reverted_in)}"),
+        PlanStep(source, f"discard: remove the old disks, {', '.join(migration.parked_in)}"),
     )

@@ -55,6 +55,15 @@ class Verify(enum.Enum):
     FULL = "full"
 
 
+class Data(enum.Enum):
+    """What becomes of what the guest wrote since the move, when it is reverted."""
+
+    DISCARD = "discard"
+    """The old disks, as they were when the move began."""
+    COPY_BACK = "copy_back"
+    """The old host, vCPUs and memory, with the disks as they are now."""
+
+
 class ClaimRule(enum.Enum):
     """How free capacity is counted.
 
@@ -183,6 +192,10 @@ class DiskPlan:
         return cls(**{**data, "backing": tuple(Link(**one) for one in data.get("backing", ()))})
 
 
+_KEPT = ("resize", "reverted", "staging", "returning")
+"""What a guest's directory is set aside for, in the order of C(Parking)."""
+
+
 @dataclass(frozen=True)
 class Parking:
     """What is renamed as one: the guest's own directory, or one of its images among those of others."""
@@ -197,6 +210,8 @@ class Parking:
     """Where the destination keeps it during a revert, until the source runs."""
     staged: str
     """Where the copy grows on the destination."""
+    returning: str
+    """Where the copy grows on the source, in a revert that keeps what the guest wrote."""
 
     def effect(self, verb: str) -> str:
         """The name of an effect on it."""
@@ -249,6 +264,8 @@ class Migration:
     """Records of before there was another name none."""
     zstd: bool = False
     """rsync on both sides can compress with zstd."""
+    source_address: str = ""
+    """Where the destination's ssh reaches the source; records of before data could be copied back name none."""
 
     def as_result(self) -> dict[str, Any]:
         """Plain JSON, the body of the record."""
@@ -296,12 +313,13 @@ class Migration:
     def parkings(self) -> tuple[Parking, ...]:
         """What is renamed, each as one."""
         if self.layout is Layout.DIRECTORY:
-            return (Parking("", self.directory, self.parked, self.reverted, self.staging),)
+            kept = (self._aside(self.directory, kind) for kind in _KEPT)
+            return (Parking("", self.directory, *kept),)
         return tuple(self._parking(disk) for disk in self.carried)
 
     def _parking(self, disk: DiskPlan) -> Parking:
         where, name = posixpath.split(disk.path)
-        kept = (f"{self._aside(where, kind)}/{name}" for kind in ("resize", "reverted", "staging"))
+        kept = (f"{self._aside(where, kind)}/{name}" for kind in _KEPT)
         return Parking(disk.target, disk.path, *kept)
 
     def _aside(self, directory: str, kind: str) -> str:
@@ -333,6 +351,11 @@ class Migration:
         return self._all_aside("staging")
 
     @property
+    def returning_in(self) -> tuple[str, ...]:
+        """The directories where the copy grows on the source in a revert; no definition points there either."""
+        return self._all_aside("returning")
+
+    @property
     def flat_in(self) -> tuple[str, ...]:
         """The directories that images are flattened into on the source, gone once they are copied."""
         return tuple(dict.fromkeys(posixpath.dirname(self.flat(disk)) for disk in self.carried if disk.flatten))
@@ -352,22 +375,6 @@ class Migration:
         aside = {one.place: one.parked for one in self.parkings}
         top = Link(aside.get(disk.path) or self.here(disk.path), disk.format)
         return (top, *(Link(self.here(one.path), one.format) for one in disk.backing))
-
-    @property
-    def vouched_for(self) -> frozenset[str]:
-        """What is not compared byte by byte after the copy, since something else vouches for it; see C(told_as()).
-
-        With full, what the guest sees on each disk is; with quick, QEMU checks images in formats that have a check.
-        """
-        full = self.verify is Verify.FULL
-        checked = (self.staged(one) for one in self.carried if full or one.format in CHECKED_FORMATS)
-        return frozenset(self.told_as(path) for path in checked)
-
-    def told_as(self, staged: str) -> str:
-        """What a copied file is called by: by name, and by path in each further directory, because two directories may
-        have files of one name."""
-        where, name = posixpath.split(staged)
-        return name if where == self.staging else staged
 
     @property
     def parked(self) -> str:

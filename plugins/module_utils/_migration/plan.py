@@ -291,6 +291,7 @@ def _migration(move: Move, findings: tuple[Finding, ...], migration_id: str) -> 
         verify=move.request.verify,
         layout=move.layout,
         zstd=zstd,
+        source_address=move.site.addresses.get(move.source, move.source),
     )
 
 

@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import human_bytes
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import reverting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Data, Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import commands
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import NOVA_STATUS, Status, derive
 
@@ -67,6 +68,8 @@ class Receipt:
     kept: tuple[str, ...]
     next_commands: tuple[str, ...]
     error: str
+    root_bytes: int = 0
+    """Virtual size of the root disk where the guest is."""
 
     def as_result(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -88,7 +91,7 @@ class Receipt:
             lines.append(f"  failed           {self.error}")
         for host in self.unheard:
             lines.append(f"  not certain      {host} did not answer; this is what the other journal tells")
-        lines += _place(self.migration, self.where)
+        lines += _place(self.migration, self.where, self.root_bytes)
         lines += _step_table(self.steps)
         if self.outage is not None:
             lines.append(f"  outage           {_outage(self.outage)}")
@@ -102,15 +105,23 @@ class Receipt:
         return lines + [f"  next             {one}" for one in self.next_commands]
 
 
-def _place(migration: Migration, where: str) -> list[str]:
+def _place(migration: Migration, where: str, root_bytes: int) -> list[str]:
     if not where:
         return [f"  the guest is on  {migration.source} or {migration.destination}: see both before anything else"]
-    return [f"  the guest is on  {where}", f"  size             {_size(migration, where)}"]
+    return [f"  the guest is on  {where}", f"  size             {_size(migration, where, root_bytes)}"]
 
 
-def _size(migration: Migration, where: str) -> str:
+def _size(migration: Migration, where: str, root_bytes: int) -> str:
     size = migration.new if where == migration.destination else migration.old
-    return f"{size.vcpus} vCPUs, {size.memory_mib} MiB, root {human_bytes(size.root_bytes)}"
+    return f"{size.vcpus} vCPUs, {size.memory_mib} MiB, root {human_bytes(root_bytes)}"
+
+
+def _root_bytes(migration: Migration, where: str, source: Sequence[Entry]) -> int:
+    """That of the flavor, unless the disk came back as it was."""
+    if where == migration.destination:
+        return migration.new.root_bytes
+    came_back = reverting.sizes(source) if reverting.data(source) is Data.COPY_BACK else {}
+    return came_back.get(migration.root_disk, migration.old.root_bytes)
 
 
 def _sent(total: int, before: int) -> str:
@@ -148,7 +159,8 @@ def build(
     """The receipt of *phase*; *clock_offset_s* is the destination's clock minus the source's."""
     status = derive(source, destination)
     where = _where(migration, status, unheard)
-    first, second = (_result(source, phase, step) for step in (Step.PRESYNC, Step.COPY))
+    giving = destination if phase is Phase.REVERT else source
+    first, second = (_result(giving, phase, step) for step in (Step.PRESYNC, Step.COPY))
     before = int(first.get("bytes_sent", 0))
     return Receipt(
         migration=migration,
@@ -158,13 +170,14 @@ def build(
         outage=_measure(phase, source, destination, clock_offset_s),
         bytes_sent=before + int(second.get("bytes_sent", 0)),
         bytes_before=before,
-        mirrored_bytes=int(_result(source, phase, Step.HAND_OVER).get("mirrored_bytes", 0)),
+        mirrored_bytes=int(_result(giving, phase, Step.HAND_OVER).get("mirrored_bytes", 0)),
         wire=str(first.get("wire", second.get("wire", ""))),
         where=where,
         unheard=unheard,
         kept=_kept(migration, status),
         next_commands=_next(migration, status),
         error=error,
+        root_bytes=_root_bytes(migration, where, source),
     )
 
 

@@ -12,11 +12,13 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import reverting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import Known
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import START, Entry, Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Data
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED, Status
 
 
@@ -30,6 +32,8 @@ class Act(enum.Enum):
     RESUME_MOVE = "resume_move"
     RESUME_CONFIRM = "resume_confirm"
     RESUME_REVERT = "resume_revert"
+    UNDO_REVERT = "undo_revert"
+    """The guest stays on the destination, or goes back there."""
     CLOSE = "close"
     """One side has not heard of the end."""
     WAIT = "wait"
@@ -75,6 +79,8 @@ class Decision:
     on_destination: bool = False
     debt: str = ""
     """What has to wait until a hypervisor is back, empty when nothing."""
+    discard: bool = False
+    """A revert that was to copy data back goes back to the old disks."""
 
     def as_result(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -84,6 +90,7 @@ class Decision:
             "on_source": self.on_source,
             "on_destination": self.on_destination,
             "debt": self.debt,
+            "discard": self.discard,
         }
 
 
@@ -170,6 +177,8 @@ def _finished(case: Case) -> Decision:
         return Decision(Act.ASK, "the journal says that the destination has the guest, and it is not defined there")
     if case.source.active:
         return Decision(Act.ASK, "it waits for confirm or revert, and the guest is active on the source all the same")
+    if case.known.left_over:
+        return case.both(Act.UNDO_REVERT, "a revert was interrupted before the guest stopped: it stays where it is")
     if case.known.holder:
         return case.both(Act.RELEASE, "the guest is on the destination and waits for confirm or revert; a lock is left")
     return Decision(Act.NOTHING, "the guest is on the destination and waits for confirm or revert: all is well")
@@ -180,6 +189,8 @@ def _has(entries: tuple[Entry, ...], phase: Phase, step: Step, event: Event) -> 
 
 
 def _reverting(case: Case) -> Decision:
+    if Data.COPY_BACK in (reverting.data(case.known.source), reverting.data(case.known.destination)):
+        return _copying_back(case)
     source_began = _has(case.known.source, Phase.REVERT, Step.TAKE_OVER, Event.BEGIN)
     if case.source.reachable and (case.destination.reachable or source_began or case.prefer is Prefer.SOURCE):
         return case.both(Act.RESUME_REVERT, "the revert was interrupted: it is carried through")
@@ -189,6 +200,25 @@ def _reverting(case: Case) -> Decision:
         Act.ASK,
         "the revert was interrupted, and nobody can say whether the destination still runs the guest: bring it back, "
         "or make sure that it is off and give prefer=source",
+    )
+
+
+def _copying_back(case: Case) -> Decision:
+    """Forward only when the source has started the guest; else back, and the source is asked first."""
+    source, destination = case.source, case.destination
+    if not source.reachable:
+        return Decision(Act.ASK, "the revert was interrupted, and the source, which may run the guest, does not answer")
+    if source.active or reverting.started(case.known.source):
+        return case.both(Act.RESUME_REVERT, "the source has started the guest: the revert is carried through")
+    if destination.reachable:
+        return case.both(Act.UNDO_REVERT, "the revert was interrupted: the guest goes back to the destination")
+    if case.prefer is Prefer.SOURCE:
+        lost = "the destination counts as dead, with what the guest wrote since the move: it gets its old disks"
+        return replace(case.both(Act.RESUME_REVERT, lost), discard=True)
+    return Decision(
+        Act.ASK,
+        "the revert was interrupted, and the destination, which has what the guest wrote since the move, does not "
+        "answer: bring it back, or make sure that it is off for good and give prefer=source",
     )
 
 

@@ -131,11 +131,12 @@ def _existing(visitor: Visitor) -> tuple[str, ...]:
 
 
 def _existing_directory(path: Path) -> tuple[Path, ...]:
-    staged = path.parent.glob(f"{path.name}.*.staging") if path.parent.is_dir() else iter(())
-    return (path, Path(f"{path}_resize"), Path(f"{path}_reverted"), *sorted(staged))
+    kinds = ("returning", "staging") if path.parent.is_dir() else ()
+    grown = [one for kind in kinds for one in path.parent.glob(f"{path.name}.*.{kind}")]
+    return (path, Path(f"{path}_resize"), Path(f"{path}_reverted"), *sorted(grown))
 
 
 def _existing_file(path: Path) -> tuple[Path, ...]:
     """Other guests of the same directory may be on their way, in hidden directories beside: only this name counts."""
-    kept = [one for kind in ("resize", "reverted", "staging") for one in path.parent.glob(f".*.{kind}")]
+    kept = [one for kind in ("resize", "reverted", "staging", "returning") for one in path.parent.glob(f".*.{kind}")]
     return (path, *sorted(one / path.name for one in kept))

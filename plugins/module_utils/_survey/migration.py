@@ -62,7 +62,8 @@ def _survey(store: Store, kept: Record, clock: Callable[[], float]) -> dict[str,
     entries = journal.read(store, migration.id)
     holder = lock.held(store, migration.uuid)
     places = tuple(one.place for one in migration.parkings)
-    paths = (*places, *migration.parked_in, *migration.reverted_in, *migration.staged_in, *migration.flat_in)
+    aside = (*migration.parked_in, *migration.reverted_in, *migration.returning_in)
+    paths = (*places, *aside, *migration.staged_in, *migration.flat_in)
     return {
         "id": migration.id,
         "role": kept.role,

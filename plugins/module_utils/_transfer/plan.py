@@ -18,6 +18,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._command import Co
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest, directory, image
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Migration
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.way import Way
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan, numbered
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import identity
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import probe, rsync
@@ -278,7 +279,9 @@ def _undo(context: Context, step: str) -> Mapping[str, Any] | None:
 
 
 def _vouched(context: Context) -> frozenset[str]:
-    return context.record().migration.vouched_for if context.params["migration"] else frozenset()
+    if not context.params["migration"]:
+        return frozenset()
+    return Way.of(context.record().migration, context.phase).vouched_for
 
 
 def _digests(copy: rsync.Copy, index: int, without: Collection[str]) -> dict[str, str]:

@@ -24,6 +24,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._flow import conte
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import proof as proofs
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Link
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.way import Way
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import export
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed, names
@@ -157,7 +158,7 @@ def test_the_exports_are_closed_before_anybody_counts(bed: Bed, mirrored: dict[s
     assert result["effects"] == ["evidence", "close", "digest"]
     assert mirrored["ended"] == [f"kvmops-{ID}-export-vda"]
     assert list(result["mirror_evidence"]) == ["vda"]
-    again = proofs.plan(bed.context(mirrored=True), bed.migration())
+    again = proofs.plan(bed.context(mirrored=True), Way(bed.migration(), back=False))
     assert again == ()  # the take-over does not ask exports that are gone
 
 

@@ -289,12 +289,12 @@ def test_a_take_over_killed_anywhere_is_taken_back(bed: Bed, done: int) -> None:
 
 
 def test_a_claim_stages_in_each_directory(flat: Flat) -> None:
-    effects = claim._stage(as_root(flat.bed), flat.migration)
+    effects = claim.stage(flat.migration.staged_in, "root")
     assert [one.name for one in effects] == ["stage", "stage_2"]
     for one in effects:
         one.do()
     assert [os.stat(one).st_uid for one in flat.migration.staged_in] == [0, 0]
-    assert claim._stage(as_root(flat.bed), flat.migration) == ()
+    assert claim.stage(flat.migration.staged_in, "root") == ()
 
 
 def as_root(bed: Bed) -> Any:

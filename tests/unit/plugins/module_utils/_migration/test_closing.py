@@ -17,8 +17,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing
     parse_options,
     plan,
 )
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration, Operation
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import START, Entry, Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Data, Migration, Operation
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import GuestPlan, Outcome
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan as plan_move
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import LEGAL, Status
@@ -59,9 +59,10 @@ def close(
     answers: Mapping[str, Sequence[Mapping[str, Any]]],
     guest: str = "web1",
     unreachable: Mapping[str, str] | None = None,
+    data: Data = Data.DISCARD,
 ) -> GuestPlan:
     asked = request(OPERATIONS[phase], (guest,), destination=None)
-    (only,) = plan(asked, phase, known_migrations(answers), unreachable or {}).guests
+    (only,) = plan(asked, phase, known_migrations(answers), unreachable or {}, data).guests
     return only
 
 
@@ -241,6 +242,59 @@ def test_each_guest_of_a_request_has_its_own_plan() -> None:
     assert [one.outcome for one in found.guests] == [Outcome.PLANNED, Outcome.ALREADY, Outcome.REFUSED]
 
 
+# --- a revert that takes the newer data along ---------------------------------------------------------------------
+
+
+def copy_back(answers: Answers, **more: Any) -> GuestPlan:
+    return close(Phase.REVERT, answers, data=Data.COPY_BACK, **more)
+
+
+def test_what_is_taken_along_is_in_the_plan() -> None:
+    found = copy_back(both(a_migration(), MOVED))
+    assert found.outcome is Outcome.PLANNED
+    assert found.heading[-1] == "  taken along      what it wrote since it runs on c2, and the size of its disks"
+    assert [(one.where, one.what.partition(":")[0].split()[0]) for one in found.steps] == [
+        ("c1", "export"),
+        ("c2 -> c1", "mirror"),
+        ("c2", "hand"),
+        ("c1", "take"),
+        ("c2", "discard"),
+        ("c1", "discard"),
+    ]
+
+
+def test_what_is_on_a_host_that_does_not_answer_cannot_be_copied_back() -> None:
+    found = copy_back({"c1": both(a_migration(), MOVED)["c1"]}, unreachable={"c2": "no route"})
+    assert [one.code for one in found.findings] == ["COPY_BACK_UNREACHABLE"]
+    assert "data=discard" in found.findings[0].remedy
+
+
+def test_nothing_is_confirmed_while_a_revert_has_left_something() -> None:
+    made = line(Step.EXPORT, Event.BEGIN, Phase.REVERT, "stage", undo={"kind": "remove", "path": "/x"})
+    left = both(a_migration(), ((*MOVED[0], made), MOVED[1]))
+    assert [one.code for one in close(Phase.CONFIRM, left).findings] == ["REVERT_LEFT_OVER"]
+    assert copy_back(left).outcome is Outcome.PLANNED
+    assert close(Phase.REVERT, left).outcome is Outcome.PLANNED
+
+
+def test_a_record_that_does_not_say_where_the_source_is() -> None:
+    old = a_migration(source_address="")
+    assert [one.code for one in copy_back(both(old, MOVED)).findings] == ["COPY_BACK_NO_ADDRESS"]
+    assert close(Phase.REVERT, both(old, MOVED)).outcome is Outcome.PLANNED
+
+
+@pytest.mark.parametrize("asked", list(Data))
+@pytest.mark.parametrize("begun_with", list(Data))
+def test_a_revert_that_has_started_the_guest_is_not_turned_into_another(asked: Data, begun_with: Data) -> None:
+    claimed = line(Step.CLAIM, phase=Phase.REVERT, result={"data": begun_with.value})
+    source = (*MOVED[0], claimed, *begun(Step.TAKE_OVER, Phase.REVERT))
+    running = (*source, line(Step.TAKE_OVER, Event.BEGIN, Phase.REVERT, START))
+    destination = (*MOVED[1], claimed, *whole(Step.HAND_OVER, Phase.REVERT))
+    assert close(Phase.REVERT, both(a_migration(), (source, destination)), data=asked).outcome is Outcome.PLANNED
+    found = close(Phase.REVERT, both(a_migration(), (running, destination)), data=asked)
+    assert [one.code for one in found.findings] == ([] if asked is begun_with else ["REVERT_OTHER_DATA"])
+
+
 # --- what a confirm or revert is told besides --------------------------------------------------------------------
 
 
@@ -250,6 +304,7 @@ def test_each_guest_of_a_request_has_its_own_plan() -> None:
         (Operation.RESIZE, {"force": "nonsense", "data": "discard"}, {}),
         (Operation.MIGRATE, {}, {}),
         (Operation.REVERT, {"data": "discard"}, {"data": "discard"}),
+        (Operation.REVERT, {"data": "copy_back"}, {"data": "copy_back"}),
         (Operation.CONFIRM, {}, {"force": False}),
         (Operation.CONFIRM, {"force": None, "probe": ""}, {"force": False}),
         (Operation.CONFIRM, {"force": "yes"}, {"force": True}),
@@ -266,7 +321,6 @@ def test_options(operation: Operation, raw: dict[str, Any], options: dict[str, A
         (Operation.REVERT, {"vm": "web1"}, "DATA_REQUIRED", "data was not given"),
         (Operation.REVERT, {"vm": "web1", "data": None}, "DATA_REQUIRED", "data was not given"),
         (Operation.REVERT, {"vm": "web1", "data": "keep"}, "DATA_REQUIRED", "data=keep is not known"),
-        (Operation.REVERT, {"vm": "web1", "data": "copy_back"}, "DATA_UNSUPPORTED", "cannot be done yet"),
         (Operation.CONFIRM, {"vm": "web1", "force": "perhaps"}, "VALUE_INVALID", "perhaps"),
     ],
 )

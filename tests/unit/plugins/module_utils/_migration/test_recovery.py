@@ -57,6 +57,14 @@ CONFIRMED, REVERTED = journals(MOVE, CONFIRM), journals(MOVE, REVERT)
 CONFIRMING = ((*MOVED[0], *begun(Step.DISCARD, Phase.CONFIRM)), MOVED[1])
 REVERTING = (MOVED[0], (*MOVED[1], *begun(Step.HAND_OVER, Phase.REVERT)))
 GOING_BACK = ((*MOVED[0], *begun(Step.TAKE_OVER, Phase.REVERT)), REVERTING[1])
+BACK = {"data": "copy_back"}
+CLAIMED_BACK = line(Step.CLAIM, phase=Phase.REVERT, result=BACK)
+BACK_CLAIMED = ((*MOVED[0], CLAIMED_BACK), (*MOVED[1], CLAIMED_BACK))
+EXPORT = line(Step.EXPORT, Event.BEGIN, Phase.REVERT, "stage", undo={"kind": "remove"})
+MIRRORING = ((*BACK_CLAIMED[0], EXPORT), BACK_CLAIMED[1])
+HANDED_BACK = (MIRRORING[0], (*MIRRORING[1], *whole(Step.HAND_OVER, Phase.REVERT)))
+TAKING_BACK = ((*MIRRORING[0], *begun(Step.TAKE_OVER, Phase.REVERT)), HANDED_BACK[1])
+CAME_BACK = ((*TAKING_BACK[0], line(Step.TAKE_OVER, Event.BEGIN, Phase.REVERT, START)), HANDED_BACK[1])
 FAILED = ((*COPIED, *whole(Step.UNDO)), (*TAKING, *whole(Step.UNDO)))
 
 OFF = Side(True, "shut off", idle_s=LONG_AGO)
@@ -134,6 +142,18 @@ CASES: list[tuple[str, Journals, Side, Side, Prefer | None, Act, tuple[bool, boo
     ("reverting, silent, source counts", REVERTING, OFF, SILENT, SOURCE, Act.RESUME_REVERT, ONE, "carried through"),
     ("reverting, silent, on its way", GOING_BACK, OFF, SILENT, None, Act.RESUME_REVERT, ONE, "carried through"),
     ("reverting, source silent", REVERTING, SILENT, OFF, SOURCE, Act.ASK, NEITHER, "has the old disks"),
+    # data was being copied back
+    ("claimed back", BACK_CLAIMED, OFF, RUNS, None, Act.RELEASE, BOTH, "a lock is left"),
+    ("mirroring back", MIRRORING, OFF, RUNS, None, Act.UNDO_REVERT, BOTH, "stays where it is"),
+    ("mirroring back, silent", MIRRORING, OFF, SILENT, None, Act.UNDO_REVERT, ONE, "stays where it is"),
+    ("handed back", HANDED_BACK, OFF, OFF, None, Act.UNDO_REVERT, BOTH, "goes back to the destination"),
+    ("handed back, silent", HANDED_BACK, OFF, SILENT, None, Act.ASK, NEITHER, "prefer=source"),
+    ("handed back, source counts", HANDED_BACK, OFF, SILENT, SOURCE, Act.RESUME_REVERT, ONE, "gets its old disks"),
+    ("handed back, source silent", HANDED_BACK, SILENT, OFF, SOURCE, Act.ASK, NEITHER, "may run the guest"),
+    ("taking back", TAKING_BACK, OFF, OFF, None, Act.UNDO_REVERT, BOTH, "goes back to the destination"),
+    ("came back", CAME_BACK, RUNS, OFF, None, Act.RESUME_REVERT, BOTH, "carried through"),
+    ("came back, off since", CAME_BACK, OFF, OFF, None, Act.RESUME_REVERT, BOTH, "carried through"),
+    ("came back, silent", CAME_BACK, RUNS, SILENT, None, Act.RESUME_REVERT, ONE, "carried through"),
     # closed
     ("confirmed, locked", CONFIRMED, ABSENT, RUNS, None, Act.RELEASE, BOTH, "confirmed, and a lock"),
     ("reverted, locked", REVERTED, RUNS, ABSENT, None, Act.RELEASE, BOTH, "reverted, and a lock"),
@@ -180,6 +200,12 @@ def test_nothing_is_done_where_nothing_is_open(entries: Journals) -> None:
     assert (found.act, found.on_source, found.on_destination) == (Act.NOTHING, False, False)
 
 
+def test_old_disks_are_gone_back_to_only_where_the_newer_ones_are_lost() -> None:
+    assert decided(HANDED_BACK, OFF, SILENT, prefer=SOURCE).discard
+    assert not decided(CAME_BACK, RUNS, SILENT, prefer=SOURCE).discard
+    assert not decided(REVERTING, OFF, SILENT, prefer=SOURCE).discard
+
+
 # --- somebody may be at work -------------------------------------------------------------------------------------
 
 AT_WORK = Side(True, "shut off", working=True, idle_s=LONG_AGO)
@@ -224,6 +250,10 @@ STATUSES = (
     CONFIRMED,
     REVERTING,
     GOING_BACK,
+    MIRRORING,
+    HANDED_BACK,
+    TAKING_BACK,
+    CAME_BACK,
     REVERTED,
     FAILED,
 )
@@ -242,7 +272,10 @@ def test_without_the_operators_word_no_side_is_started_while_the_other_may_run_i
             assert not any(one.step is Step.COPY and one.event is Event.END for one in entries[0])
             assert not any(one.result.get("mirrored") for one in entries[0])
         if found.act is Act.RESUME_REVERT and not destination.reachable:
-            assert any(one.step is Step.TAKE_OVER and one.phase is Phase.REVERT for one in entries[0])
+            assert source.active or any(one.step is Step.TAKE_OVER and one.phase is Phase.REVERT for one in entries[0])
+        if found.act is Act.UNDO_REVERT:
+            assert not source.active
+            assert entries is MIRRORING or (source.reachable and destination.reachable)
         if found.act is Act.RESUME_MOVE:
             assert found.on_source
             assert found.on_destination
@@ -261,4 +294,5 @@ def test_it_is_plain_data() -> None:
         "on_source": True,
         "on_destination": False,
         "debt": "run recover again when c2 is back",
+        "discard": False,
     }

@@ -16,6 +16,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._disk import diges
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Layout, Link, Verify
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.way import Way
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import probe, rsync
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.plan import plan, presync
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
@@ -333,11 +334,23 @@ def test_what_something_else_vouches_for_is_not_counted(bed: Bed, monkeypatch: p
     )
     values = {"layout": Layout.FILES, "directory": str(bed.root / "a"), "disks": disks}
     migration = bed.keep_record("source", **values)
-    assert migration.vouched_for == {f"{bed.root}/b/.{ID}.staging/disk"}
+    assert Way(migration, back=False).vouched_for == {f"{bed.root}/b/.{ID}.staging/disk"}
     first, second = migration.staged_in
     also = [{"src": [f"{bed.root}/b/"], "dest": second}]
     given = params(bed, src=[f"{bed.root}/a/"], dest=first, also=also, verify="digest", migration=ID)
     monkeypatch.setattr(transient, "carry_out", lambda *_given: Completed((), 0, "", ""))
     assert list(bed.carry_out(Step.COPY, plan, **given)["digests"]) == ["disk"]
     full = bed.migration(**values, verify=Verify.FULL)
-    assert full.vouched_for == {"disk", f"{second}/disk"}
+    assert Way(full, back=False).vouched_for == {"disk", f"{second}/disk"}
+
+
+def test_of_what_comes_back_nothing_is_counted_that_could_vouch_for_it(bed: Bed) -> None:
+    """So with full all files are compared."""
+    disks = tuple(
+        DiskPlan(target, f"{bed.root}/{where}/disk", "qcow2", "disk", 1, 1, 1)
+        for target, where in (("vda", "a"), ("vdb", "b"))
+    )
+    values = {"layout": Layout.FILES, "directory": str(bed.root / "a"), "disks": disks}
+    assert Way(bed.migration(**values), back=True).vouched_for == {"disk", f"{bed.root}/b/.{ID}.returning/disk"}
+    full = Way(bed.migration(**values, verify=Verify.FULL), back=True)
+    assert (full.is_counted, full.vouched_for) == (False, frozenset())
