@@ -132,11 +132,12 @@ class TestUndone:
         assert newest(MIRRORED) >= undone.written[MIRRORED]
 
     def test_nothing_is_left_on_the_old_host(self, undone: Stage) -> None:
-        assert snapshot.mentioning(undone.after, ".returning") == []
-        assert snapshot.mentioning(undone.after, "_reverted") == []
+        assert snapshot.mentioning(undone.after, f"{MIRRORED}.") == []
+        assert snapshot.mentioning(undone.after, f"{MIRRORED}_reverted") == []
         assert any(f"{MIRRORED}_resize" in one for one in undone.after)
         assert snapshot.locks(undone.after, MIRRORED) == []
-        assert undone.run.receipt(MIRRORED)["nova_status"] == "VERIFY_RESIZE"
+        (told,) = undone.run.of("migration_receipt")
+        assert told["receipt"]["nova_status"] == "VERIFY_RESIZE"
 
 
 class Back:

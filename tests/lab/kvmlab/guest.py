@@ -90,10 +90,10 @@ def _possible_directories(name: str, host: Host) -> list[Path]:
     """Where that can be, and where it is being made ready."""
     images = host.storage.images
     exact = [images / name, images / f"{name}_resize", images / f"{name}_reverted"]
-    staged = [path for path in images.glob("*.staging") if path.name.startswith(f"{name}.")]
+    grown = [path for kind in ("staging", "returning") for path in images.glob(f"*.{kind}")]
+    grown = [path for path in grown if path.name.startswith(f"{name}.")]
     # A guest web has nothing to do with the staging directory of a guest web.2.
-    staged = [path for path in staged if path.name.removeprefix(f"{name}.").count(".") == 1]
-    return exact + staged
+    return exact + [path for path in grown if path.name.removeprefix(f"{name}.").count(".") == 1]
 
 
 def _make_files(spec: GuestSpec, host: Host) -> None:

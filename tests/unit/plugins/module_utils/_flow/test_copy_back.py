@@ -132,6 +132,7 @@ class Coming:
         bed.carry_out(Step.HAND_OVER, hand_over.plan)
         self.flat = layout is Layout.FILES
         self.placing = "place_vda" if self.flat else "place"
+        self.params: dict[str, Any] = {}
         self.arrival = Path(self.migration.returning_in[0])
         self.before = picture(bed)
 

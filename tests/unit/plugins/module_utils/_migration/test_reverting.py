@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import reverting
@@ -19,7 +21,7 @@ def claimed(**result: object) -> Entry:
     return line(Step.CLAIM, phase=Phase.REVERT, result=result)
 
 
-def of(step: Step, event: Event, effect: str = "", **more: object) -> Entry:
+def of(step: Step, event: Event, effect: str = "", **more: Any) -> Entry:
     return line(step, event, Phase.REVERT, effect, **more)
 
 
