@@ -36,8 +36,8 @@ options:
     type: dict
   contents:
     description: >-
-      Digest of what is on each disk of the source, as M(kvmops.mobility.disk_digest) returned it there. Needed for a
-      migration with C(verify=full).
+      Digest of what is on each disk of the source, as M(kvmops.mobility.disk_digest) returned it there. Needed for
+      O(phase=move) of a migration with C(verify=full).
     type: dict
     default: {}
   contents_here:
