@@ -40,11 +40,10 @@ def plan(context: Context, locking: tuple[Effect, ...]) -> Plan:
     entries = journal.read(context.store, kept.migration.id)
     data = Data(context.params.get("data") or Data.DISCARD.value)
     started = kept.role == "source" and reverting.started(entries)
-    concerned = Data.COPY_BACK in (data, reverting.data(entries))
     told: dict[str, Any] = {
         "data": data.value,
         "started": started,
-        "left_over": concerned and not started and reverting.left_over(entries, _OF_AN_ATTEMPT[kept.role]),
+        "left_over": not started and reverting.left_over(entries, _OF_AN_ATTEMPT[kept.role]),
     }
     if data is Data.COPY_BACK and not started:
         asking = _to_send if kept.role == "destination" else _to_take

@@ -247,6 +247,7 @@ def test_an_attempt_that_was_interrupted_gives_way_to_a_discard(coming: Coming) 
     coming.claim()
     coming.arrive()
     assert claims(coming.bed, data="discard")["left_over"]
+    assert claims(coming.bed, data="discard")["left_over"]  # that one was interrupted too, before it ended anything
     coming.undo(only=["take_over", "export"])
     assert picture(coming.bed) == coming.before
     assert coming.take()[:3] == [coming.placing, "start", "autostart"]
