@@ -32,6 +32,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._unit import trans
 
 _POLL_S = 0.5
 _FILES_S = 3600
+_ANSWER_S = 5
 _MIB = 2**20
 
 
@@ -142,12 +143,16 @@ def _key(migration: Migration, path: str, staging: str) -> str:
 
 def _send(context: Context, migration: Migration, paths: Mapping[str, str]) -> None:
     """Copy files into their staging directories, through the tunnel."""
-    control = tunnel.control_path(str(context.store.migration(migration.id)))
+    control = _control(context, migration.id)
     for staging in dict.fromkeys(paths.values()):
         where = _peer(context.params, migration, staging, control)
         mine = tuple(path for path, there in paths.items() if there == staging)
         copy = rsync.Copy(mine, where, compress=False, bandwidth_mib_s=0, resume=False)
         rsync.carry_out(copy, lambda argv: run(argv, timeout_s=_FILES_S), context.monotonic)
+
+
+def _control(context: Context, migration_id: str) -> str:
+    return tunnel.control_path(str(context.store.migration(migration_id)))
 
 
 def _version(path: str) -> list[int]:
@@ -327,6 +332,17 @@ def done_bytes(domain: Domain, disks: Sequence[DiskPlan]) -> int:
     except MobilityError:
         return 0
     return sum(one[0] for one in jobs if one is not None)
+
+
+def answers(context: Context, migration: Migration) -> bool:
+    """Whether the other end of the tunnel answers now: a link that went silent looks well for some seconds more."""
+    where = _peer(context.params, migration, migration.staging, _control(context, migration.id))
+    argv = (*rsync.ssh_argv(where), f"{where.user}@{where.address}", "true")
+    try:
+        run(argv, timeout_s=_ANSWER_S)
+    except MobilityError:
+        return False
+    return True
 
 
 def disks_without(domain: Domain, disks: Sequence[DiskPlan]) -> list[str]:
