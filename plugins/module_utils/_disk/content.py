@@ -123,8 +123,8 @@ def main(words: Sequence[str]) -> int:
     listed = json.loads(Path(words[0]).read_text(encoding="utf-8"))
     disks = [Disk(**one) for one in listed["disks"]]
     try:
-        print(json.dumps(digests(disks)))
+        sys.stdout.write(json.dumps(digests(disks)) + "\n")
     except MobilityError as error:
-        print(f"{error.subject}: {error.message}", file=sys.stderr)
+        sys.stderr.write(f"{error.subject}: {error.message}\n")
         return 1
     return 0

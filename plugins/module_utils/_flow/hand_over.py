@@ -52,6 +52,7 @@ def plan(context: Context) -> Plan:
     mirrored = bool(context.params.get("mirrored")) and not domain.is_off()
     if mirrored:
         _check_mirror(domain, migration)
+        _check_link(context, way)
     effects = [*_autostart_off(domain), *_stop(context, domain, migration, mirrored)]
     result: dict[str, Any] = {"parked": parked, "mirrored": False}
     fences = _fences(context, domain, way)
@@ -101,6 +102,17 @@ def _check_mirror(domain: Domain, migration: Migration) -> None:
             migration.name,
             f"the mirror of {', '.join(missing)} is not ready any more, and the guest runs on.",
             "Run it again, or with transfer=rsync.",
+        )
+
+
+def _check_link(context: Context, way: Way) -> None:
+    """Raises Refused(MIRROR_LOST) as well: a guest that is stopped over a silent link is stopped for a whole copy."""
+    if not mirror.answers(context, way):
+        raise Refused(
+            "MIRROR_LOST",
+            way.migration.name,
+            f"{way.taker} does not answer through the tunnel of the mirror, and the guest runs on.",
+            "Run it again when the link is well.",
         )
 
 

@@ -35,6 +35,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._unit import trans
 
 _POLL_S = 0.5
 _FILES_S = 3600
+_ANSWER_S = 5
 _MIB = 2**20
 
 
@@ -147,12 +148,16 @@ def _key(way: Way, path: str, there: str) -> str:
 
 def _send(context: Context, way: Way, paths: Mapping[str, str]) -> None:
     """Copy files into their directories of the copy, through the tunnel."""
-    control = tunnel.control_path(str(context.store.migration(way.migration.id)))
+    control = _control(context, way.migration.id)
     for arrival in dict.fromkeys(paths.values()):
         where = _peer(context.params, way, arrival, control)
         mine = tuple(path for path, there in paths.items() if there == arrival)
         copy = rsync.Copy(mine, where, compress=False, bandwidth_mib_s=0, resume=False)
         rsync.carry_out(copy, lambda argv: run(argv, timeout_s=_FILES_S), context.monotonic)
+
+
+def _control(context: Context, migration_id: str) -> str:
+    return tunnel.control_path(str(context.store.migration(migration_id)))
 
 
 def _version(path: str) -> list[int]:
@@ -332,6 +337,17 @@ def done_bytes(domain: Domain, disks: Sequence[DiskPlan]) -> int:
     except MobilityError:
         return 0
     return sum(one[0] for one in jobs if one is not None)
+
+
+def answers(context: Context, way: Way) -> bool:
+    """Whether the other end of the tunnel answers now: a link that went silent looks well for some seconds more."""
+    where = _peer(context.params, way, way.arrival, _control(context, way.migration.id))
+    argv = (*rsync.ssh_argv(where), f"{where.user}@{where.address}", "true")
+    try:
+        run(argv, timeout_s=_ANSWER_S)
+    except MobilityError:
+        return False
+    return True
 
 
 def disks_without(domain: Domain, disks: Sequence[DiskPlan]) -> list[str]:

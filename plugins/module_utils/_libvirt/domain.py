@@ -22,6 +22,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library i
 _T = TypeVar("_T")
 _STATES = ("no state", "running", "blocked", "paused", "in shutdown", "shut off", "crashed", "pmsuspended")
 OFF = "shut off"
+_IN_FLIGHT_BYTES = 4 * 2**20
+"""Of a mirror's copy: a write of the guest waits behind them. QEMU's own 16 MiB are five seconds at 27 Mbit/s."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,10 @@ class Domain:
         """
         flags = libvirt.VIR_DOMAIN_BLOCK_COPY_REUSE_EXT | libvirt.VIR_DOMAIN_BLOCK_COPY_TRANSIENT_JOB
         flags |= libvirt.VIR_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES
-        limit = {libvirt.VIR_DOMAIN_BLOCK_COPY_BANDWIDTH: bandwidth_bytes_s} if bandwidth_bytes_s else {}
-        self._do(f"mirror {target}", lambda: self._handle.blockCopy(target, destination, limit, flags))
+        params = {libvirt.VIR_DOMAIN_BLOCK_COPY_BUF_SIZE: _IN_FLIGHT_BYTES}
+        if bandwidth_bytes_s:
+            params[libvirt.VIR_DOMAIN_BLOCK_COPY_BANDWIDTH] = bandwidth_bytes_s
+        self._do(f"mirror {target}", lambda: self._handle.blockCopy(target, destination, params, flags))
 
     def block_job(self, target: str) -> tuple[int, int] | None:
         """How far the block job on *target* is, and how far it has to go; None without one."""

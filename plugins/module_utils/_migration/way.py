@@ -35,6 +35,11 @@ class Way:
         return cls(migration, phase is Phase.REVERT)
 
     @property
+    def taker(self) -> str:
+        """Inventory name of the one who takes the guest."""
+        return self.migration.source if self.back else self.migration.destination
+
+    @property
     def address(self) -> str:
         """Where ssh of the one who gives reaches the one who takes."""
         return self.migration.source_address if self.back else self.migration.destination_address

@@ -45,7 +45,8 @@ _SIMPLE_REPLY = 0x67446698
 _REPLY = 0x668E33EF
 _REPLY_64 = 0x6E8A278C
 _WRITE, _DISCONNECT, _FLUSH = 1, 2, 3
-_READ = 0
+_READ, _WRITE_ZEROES = 0, 6
+_NO_HOLE = 2
 _DONE = 1
 _ERROR_BIT = 0x8000
 
@@ -117,11 +118,13 @@ def _may_change(kind: int) -> bool:
 class Reader:
     """Cuts one direction of the stream into headers and passes over what is between them.
 
-    *heads* is a generator that yields how many bytes it wants, negative for bytes it does not care for.
+    *heads* is a generator that yields how many bytes it wants, negative for bytes it does not care for. What it puts
+    into *edits* goes on instead of the header it was given, as far as that has not gone by already.
     """
 
-    def __init__(self, heads: Generator[int, bytes, None]) -> None:
+    def __init__(self, heads: Generator[int, bytes, None], edits: list[bytes] | None = None) -> None:
         self._heads = heads
+        self._edits = [] if edits is None else edits
         self._want = next(heads)
         self._got = bytearray()
 
@@ -136,15 +139,21 @@ class Reader:
                     self._want = self._heads.send(b"")
                 continue
             missing = self._want - len(self._got)
-            self._got += data[:missing]
-            data = data[missing:]
+            piece, data = data[:missing], data[missing:]
+            self._got += piece
             if len(self._got) == self._want:
                 head, self._got = bytes(self._got), bytearray()
                 self._want = self._heads.send(head)
+                while self._edits:
+                    piece[:] = self._edits.pop()[-len(piece) :]
 
 
-def _client(seen: Conversation) -> Generator[int, bytes, None]:
-    """The client's direction: its flags, options, requests."""
+def _client(seen: Conversation, edits: list[bytes]) -> Generator[int, bytes, None]:
+    """The client's direction: its flags, options, requests.
+
+    libvirt does not tell QEMU that the copy may have holes unless the guest's own disk says so, and then a raw image
+    would take all of its size. The request to write zeroes that may be no hole asks for contents that a hole has too.
+    """
     yield 4
     while True:
         head = yield 4
@@ -156,8 +165,10 @@ def _client(seen: Conversation) -> Generator[int, bytes, None]:
         elif magic in (_REQUEST, _REQUEST_64):
             wide = magic == _REQUEST_64
             rest = yield 28 if wide else 24
-            _flags, kind, cookie, _offset, length = struct.unpack(">HHQQQ" if wide else ">HHQQI", rest)
+            flags, kind, cookie, _offset, length = struct.unpack(">HHQQQ" if wide else ">HHQQI", rest)
             seen.asked(kind, cookie)
+            if kind == _WRITE_ZEROES and flags & _NO_HOLE:
+                edits.append(struct.pack(">H", flags & ~_NO_HOLE) + rest[2:])
             payload = kind == _WRITE
         else:
             raise ValueError(f"the client sent {magic:#x}")
@@ -193,7 +204,8 @@ def _server(seen: Conversation) -> Generator[int, bytes, None]:
 
 def client_reader(seen: Conversation) -> Reader:
     """For what the client sends."""
-    return Reader(_client(seen))
+    edits: list[bytes] = []
+    return Reader(_client(seen, edits), edits)
 
 
 def server_reader(seen: Conversation) -> Reader:
@@ -328,4 +340,4 @@ def _accept(listener: socket.socket, witness: Witness) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], float(sys.argv[2]), sys.argv[3:]))
+    raise SystemExit(main(sys.argv[1], float(sys.argv[2]), sys.argv[3:]))

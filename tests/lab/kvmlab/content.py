@@ -83,9 +83,8 @@ def bulk_sum(host: Host, file: str, image_format: str, seed: Seed) -> str | None
         if first >= last:
             continue
         if extent["zero"] or not extent["data"]:
-            for _ in range(first, last, MIB):
-                digest.update(HOLE[: min(MIB, last - first)])
-                first += MIB
+            for at in range(first, last, MIB):
+                digest.update(HOLE[: min(MIB, last - at)])
         elif "offset" not in extent:
             raise LabError(f"{file} on {host.name} is compressed: its content cannot be read outside")
         else:

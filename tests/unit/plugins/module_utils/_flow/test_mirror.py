@@ -109,8 +109,8 @@ def test_tunnel_other_files_then_jobs_until_ready(here: Source) -> None:
 def test_qemu_connects_to_the_socket_of_its_disk(here: Source) -> None:
     here.carry_out("vda", "vdb", bandwidth_mib_s=5)
     assert [(one[0], one[2]) for one in here.bed.jobs.started] == [
-        ("vda", {"bandwidth": 5 * MIB}),
-        ("vdb", {"bandwidth": 5 * MIB}),
+        ("vda", {"buf-size": 4 * MIB, "bandwidth": 5 * MIB}),
+        ("vdb", {"buf-size": 4 * MIB, "bandwidth": 5 * MIB}),
     ]
     for target, xml, _limits, _flags in here.bed.jobs.started:
         host = ET.fromstring(xml).find("source[@protocol='nbd']/host")

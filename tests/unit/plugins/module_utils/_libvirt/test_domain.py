@@ -168,7 +168,7 @@ def test_a_mirror_through_its_life(bed: Bed) -> None:
 def test_how_a_mirror_is_started(bed: Bed, limit: int, told: dict[str, int]) -> None:
     bed.guest().start_mirror("vda", "<disk type='network'/>", limit)
     ((target, xml, limits, flags),) = bed.jobs.started
-    assert (target, xml, limits) == ("vda", "<disk type='network'/>", told)
+    assert (target, xml, limits) == ("vda", "<disk type='network'/>", {"buf-size": 4 * MIB, **told})
     wanted = ("REUSE_EXT", "TRANSIENT_JOB", "SYNCHRONOUS_WRITES")
     assert flags == sum(getattr(libvirt, f"VIR_DOMAIN_BLOCK_COPY_{one}") for one in wanted)
 
