@@ -132,7 +132,7 @@ class TestUndone:
         assert newest(MIRRORED) >= undone.written[MIRRORED]
 
     def test_nothing_is_left_on_the_old_host(self, undone: Stage) -> None:
-        assert snapshot.mentioning(undone.after, f"{MIRRORED}.") == []
+        assert snapshot.mentioning(undone.after, f"{lab.IMAGES}/{MIRRORED}.") == []
         assert snapshot.mentioning(undone.after, f"{MIRRORED}_reverted") == []
         assert any(f"{MIRRORED}_resize" in one for one in undone.after)
         assert snapshot.locks(undone.after, MIRRORED) == []

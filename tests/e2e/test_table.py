@@ -177,7 +177,8 @@ class TestCheck:
         assert "to copy" in text
         outage = "about 1" if row.power == "running" else "none, the guest is off"
         assert f"expected outage  {outage}" in text
-        for step in ("claim", "hand over", "copy", "take over", "finish"):
+        bringing = "mirror" if row.power == "running" else "copy"
+        for step in ("claim", "hand over", bringing, "take over", "finish"):
             assert f"  {step}" in text
 
     @ROWS
@@ -233,7 +234,7 @@ class TestMove:
         assert receipt["nova_status"] == "VERIFY_RESIZE"
         assert receipt["where"] == "c2"
         assert receipt["migration"]["uuid"] == guests[row.name].uuid
-        assert receipt["bytes_sent"] > 4 * 2**20
+        assert receipt["mirrored_bytes" if row.power == "running" else "bytes_sent"] > 4 * 2**20
         assert receipt["kept"] == [f"c1:{IMAGES}/{row.name}_resize and its definition, until confirm or revert"]
         assert receipt["next_commands"] == [
             f"ansible-playbook kvmops.mobility.confirm -e vm={row.name}",
