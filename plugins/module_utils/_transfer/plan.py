@@ -316,4 +316,5 @@ def _to(params: Mapping[str, Any], sources: Sequence[str], dest: str) -> rsync.C
         compress=params["compress"],
         bandwidth_mib_s=params["bandwidth_mib_s"],
         resume=False,
+        ignore_times=bool(params["migration"]),
     )

@@ -74,6 +74,8 @@ class Copy:
     """The target may hold part of it: send what is missing instead of whole files."""
     block_bytes: int = BLOCK_BYTES
     """What is compared, and sent when it differs, with *resume*."""
+    ignore_times: bool = True
+    """A file with the same size and time is compared all the same."""
 
 
 @dataclass(frozen=True)
@@ -130,12 +132,13 @@ def _common(peer: Peer) -> list[str]:
 def copy_argv(copy: Copy) -> tuple[str, ...]:
     """The copy itself. C(--inplace) keeps what an interrupted run has sent.
 
-    What is there is not believed: it may have been copied from under a running guest and have the source's size and
-    time all the same. Every block of it is compared.
+    What is there in a move is not believed: it may have been copied from under a running guest and have the source's
+    size and time all the same. Every block of it is compared.
     """
     argv = [*_common(copy.peer), "--times", "--sparse", "--inplace", "--stats"]
     comparing = ["--no-whole-file", f"--block-size={copy.block_bytes}"]
-    argv += ["--ignore-times", *(comparing if copy.resume else ["--whole-file"])]
+    argv += ["--ignore-times"] if copy.ignore_times else []
+    argv += comparing if copy.resume else ["--whole-file"]
     if copy.compress:
         argv += ["--compress", "--compress-choice=zstd", "--compress-level=1"]
     if copy.bandwidth_mib_s:

@@ -57,6 +57,7 @@ def test_the_copy(compress: bool, resume: bool, limit: int) -> None:
     assert ("--whole-file" in argv) is not resume
     assert ({"--no-whole-file", "--block-size=65536"} <= set(argv)) is resume
     assert "--ignore-times" in argv  # what a mirror has left there may have the very size and time
+    assert "--ignore-times" not in copy_argv(replace(COPY, ignore_times=False))
     assert ("--bwlimit=50m" in argv) is bool(limit)
     assert any(one.startswith("--timeout=") for one in argv)
     assert not any("zlib" in one or one in ("-z", "-az") for one in argv)
