@@ -293,6 +293,7 @@ GUESTS = (
         "block",
         "DISK_NOT_A_FILE",
         says="/dev/zero",
+        also=("DEST_PARENT_MISSING",),
         xml={"devices": disk("/dev/zero", kind="block", attribute="dev", format="raw", target="vdb")},
     ),
     Odd(
@@ -302,12 +303,13 @@ GUESTS = (
         images=lambda d: [("run", "truncate", "-s", "64M", f"{d}/disk")],
     ),
     Odd("startup", "DISK_STARTUP_POLICY", xml={"disk": disk("@DIR@/disk", more=" startupPolicy='optional'")}),
-    Odd("together", "DISK_USED_BY_OTHERS", says=f"{PREFIX}together-b"),
+    Odd("together", "DISK_USED_BY_OTHERS", says=f"{PREFIX}together-b", also=("DEST_PARENT_MISSING",)),
     Odd(
         "together-b",
         "DISK_USED_BY_OTHERS",
         place=f"{PREFIX}together",
         says=f"used by {PREFIX}together",
+        also=("DEST_PARENT_MISSING",),
         images=lambda _d: [],
     ),
     Odd(

@@ -136,8 +136,7 @@ class TestUndone:
         assert snapshot.mentioning(undone.after, f"{MIRRORED}_reverted") == []
         assert any(f"{MIRRORED}_resize" in one for one in undone.after)
         assert snapshot.locks(undone.after, MIRRORED) == []
-        (told,) = undone.run.of("migration_receipt")
-        assert told["receipt"]["nova_status"] == "VERIFY_RESIZE"
+        assert undone.run.receipt(MIRRORED)["nova_status"] == "VERIFY_RESIZE"
 
 
 class Back:
