@@ -28,6 +28,13 @@ options:
     type: list
     elements: str
     default: []
+  despite_start:
+    description:
+      - >-
+        Take back even a take-over that may have started the guest here, and with it what the guest has written since.
+        Without it that is refused (C(GUEST_MAY_HAVE_RUN)).
+    type: bool
+    default: false
 notes:
   - >-
     Take the destination back first, and the source only when that did not fail: as long as the destination may
@@ -77,7 +84,11 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spe
 
 def main() -> None:
     """Entry point."""
-    run(Spec(options={"only": {"type": "list", "elements": "str", "default": []}}, step=Step.UNDO), plan)
+    options = {
+        "only": {"type": "list", "elements": "str", "default": []},
+        "despite_start": {"type": "bool", "default": False},
+    }
+    run(Spec(options=options, step=Step.UNDO), plan)
 
 
 if __name__ == "__main__":

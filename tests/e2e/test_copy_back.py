@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -78,10 +77,11 @@ def moved() -> Iterator[Stage]:
 @pytest.fixture(scope="module")
 def undone(moved: Stage) -> Stage:
     """The old host cannot start the first any more: its take-over fails at the last moment."""
-    lab.shell("c1", f"chmod a-x {EMULATOR}")
+    breaker = _once_active("c1", f"{_ours(moved, MIRRORED)}-export-vda", f"chmod a-x {EMULATOR}")
     try:
         return revert(MIRRORED)
     finally:
+        breaker.join()
         lab.shell("c1", f"chmod a+x {EMULATOR}")
 
 
@@ -94,24 +94,25 @@ def mirrored(undone: Stage) -> Stage:
 @pytest.fixture(scope="module")
 def copied(moved: Stage) -> Stage:
     """The second, whose tunnel is killed in the middle."""
-    (only,) = [one for one in moved.run.planned().values() if one["subject"] == COPIED]
-    unit = f"kvmops-{only['migration']['id']}-tunnel"
-    killer = threading.Thread(target=_kill, args=(unit,))
-    killer.start()
+    tunnel = f"{_ours(moved, COPIED)}-tunnel"
+    killer = _once_active("c2", tunnel, f"sleep 3; systemctl kill --signal=KILL {tunnel}")
     done = revert(COPIED, cold_resize_bandwidth_mib_s=SLOW_MIB_S)
     killer.join()
     return done
 
 
-def _kill(unit: str) -> None:
-    """Kill a unit on c2 some seconds after it is there."""
-    until = time.monotonic() + _UNIT_S
-    while time.monotonic() < until:
-        if lab.run("ssh", "c2", f"systemctl --quiet is-active {unit}", check=False).returncode == 0:
-            time.sleep(3)
-            lab.shell("c2", f"systemctl kill --signal=KILL {unit}")
-            return
-        time.sleep(0.2)
+def _ours(stage: Stage, name: str) -> str:
+    """How the units of a guest's migration are called in front."""
+    return f"kvmops-{stage.run.planned()[name]['migration']['id']}"
+
+
+def _once_active(host: str, unit: str, command: str) -> threading.Thread:
+    """Run *command* on *host* as soon as *unit* is there, while something else goes on."""
+    waiting = f"until systemctl --quiet is-active {unit}; do sleep 0.2; done"
+    words = ("ssh", host, f"timeout {_UNIT_S} sh -c '{waiting}' && {{ {command}; }}")
+    one = threading.Thread(target=lab.run, args=words, kwargs={"timeout_s": 2 * _UNIT_S})
+    one.start()
+    return one
 
 
 def kept_on(after: Snapshot, host: str, name: str) -> list[str]:
@@ -125,6 +126,15 @@ class TestUndone:
     def test_it_says_so(self, undone: Stage) -> None:
         assert undone.run.code != 0
         assert "LIBVIRT_FAILED" in undone.run.last_lines()[MIRRORED]
+
+    def test_it_got_as_far_as_the_start(self, undone: Stage) -> None:
+        (handed,) = undone.run.of("domain_hand_over")
+        assert handed["mirrored"]
+        (line,) = [one for one in undone.run.receipt(MIRRORED)["lines"] if "take_over" in one]
+        assert "failed: LIBVIRT_FAILED" in line
+
+    def test_the_receipt_says_that_it_waits_for_a_verdict_again(self, undone: Stage) -> None:
+        assert undone.run.receipt(MIRRORED)["nova_status"] == "VERIFY_RESIZE"
 
     def test_the_guest_runs_where_it_was_with_all_it_wrote(self, undone: Stage) -> None:
         view = undone.views[MIRRORED]
@@ -156,7 +166,7 @@ class Back:
         assert kept_on(stage.after, "c1", self.name) == []
         assert snapshot.locks(stage.after, self.name) == []
         assert stage.run.receipt(self.name)["nova_status"] == "reverted"
-        ours = f"kvmops-{stage.run.planned()[self.name]['migration']['id']}"
+        ours = _ours(stage, self.name)
         for host in lab.HOSTS:
             assert lab.shell(host, f"systemctl list-units --all --no-legend '{ours}*'") == ""
             assert lab.shell(host, f"find /run -name '{ours}*'") == ""

@@ -84,6 +84,11 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
         "The disks that the guest came back to are not there, so its old ones are not removed.",
         "See kvmops.mobility.status, and look at both hypervisors.",
     ),
+    (
+        "GUEST_MAY_HAVE_RUN",
+        "A take-over that may have started the guest is not taken back: what it wrote since would be lost.",
+        "Run kvmops.mobility.recover, which carries it through.",
+    ),
     ("GUEST_NOT_RUNNING", "A guest that is neither running nor off is not confirmed.", "Bring it up, or revert."),
     ("GUEST_RUNS_HERE", "The guest runs where it should have been given up.", "Look at both hypervisors."),
     ("GUEST_SIZE_MISMATCH", "The guest does not have its new size.", "Look into it, confirm again, or revert."),

@@ -15,6 +15,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Ref
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record, reverting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Data, Migration
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.starting import may_have_run
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan, numbered
 
 
@@ -52,7 +53,7 @@ def _old_disks(migration: Migration, entries: tuple[Entry, ...], phase: Phase) -
     if phase is not Phase.REVERT or reverting.data(entries) is Data.DISCARD:
         return ()
     for one in migration.parkings:
-        if not reverting.started(entries) or not os.path.lexists(one.place):
+        if not may_have_run(entries, Phase.REVERT) or not os.path.lexists(one.place):
             raise Refused(
                 "GUEST_DISKS_MISSING",
                 one.place,

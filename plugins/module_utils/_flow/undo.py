@@ -21,6 +21,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._flow import mirro
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import Stopper
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock, record, reverting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import CLOSE, Entry, Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.starting import may_have_run
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
@@ -34,6 +35,7 @@ def plan(context: Context) -> Plan:
     """One effect for each that is to be taken back, then one that closes the book."""
     entries = journal.read(context.store, context.params["migration"])
     _check_legal(context, entries)
+    _check_not_started(context, entries)
     if not entries:
         return Plan(result={"undone": []}, untouched=True)
     only = context.params["only"]
@@ -71,6 +73,18 @@ def _check_legal(context: Context, entries: tuple[Entry, ...]) -> None:
             context.params["migration"],
             "is finished: the guest lives on the destination, and what it wrote there would be lost.",
             "Use kvmops.mobility.revert, which asks what happens to that.",
+        )
+
+
+def _check_not_started(context: Context, entries: tuple[Entry, ...]) -> None:
+    """A take-over that was killed behind the guest's start did not end, and the guest may write there since."""
+    concerned = not context.params["only"] or Step.TAKE_OVER.value in context.params["only"]
+    if concerned and not context.params["despite_start"] and may_have_run(entries, context.phase):
+        raise Refused(
+            "GUEST_MAY_HAVE_RUN",
+            context.params["migration"],
+            "has started the guest here, or was about to: what it wrote since would be lost.",
+            "Run kvmops.mobility.recover: it carries the move or revert through.",
         )
 
 

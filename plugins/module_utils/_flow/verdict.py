@@ -22,6 +22,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration import 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import needed_bytes
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Data, Layout, Migration, Parking
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.starting import may_have_run
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.way import Way
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 
@@ -39,7 +40,7 @@ def plan(context: Context, locking: tuple[Effect, ...]) -> Plan:
     kept = context.record()
     entries = journal.read(context.store, kept.migration.id)
     data = Data(context.params.get("data") or Data.DISCARD.value)
-    started = kept.role == "source" and reverting.started(entries)
+    started = kept.role == "source" and may_have_run(entries, Phase.REVERT)
     told: dict[str, Any] = {
         "data": data.value,
         "started": started,

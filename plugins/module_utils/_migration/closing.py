@@ -31,6 +31,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan im
     parking,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.request import parse_flag
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.starting import may_have_run
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED, LEGAL, Status, derive
 
 DONE = {Phase.CONFIRM: Status.CONFIRMED, Phase.REVERT: Status.REVERTED}
@@ -193,7 +194,7 @@ def _begun(subject: str, phase: Phase, current: Known, data: Data) -> Finding | 
     if phase is Phase.CONFIRM and current.left_over:
         return found("REVERT_LEFT_OVER", subject, f"a revert of {subject} was interrupted, and what it made is there.")
     begun = reverting.data(current.source)
-    if phase is not Phase.REVERT or data is begun or not reverting.started(current.source):
+    if phase is not Phase.REVERT or data is begun or not may_have_run(current.source, Phase.REVERT):
         return None
     message = f"a revert with data={begun.value} has started {subject} on {current.migration.source} already."
     remedy = f"Finish that one: revert with data={begun.value}, or recover."

@@ -198,10 +198,14 @@ def _kept(migration: Migration, status: Status) -> tuple[str, ...]:
     return ()
 
 
+_TO_RECOVER = (Status.ERROR, Status.POST_MIGRATING, Status.REVERTING)
+"""Where a phase that is over must not stay."""
+
+
 def _next(migration: Migration, status: Status) -> tuple[str, ...]:
     if status is Status.FINISHED:
         return commands(migration)
-    return ("ansible-playbook kvmops.mobility.recover",) if status is Status.ERROR else ()
+    return ("ansible-playbook kvmops.mobility.recover",) if status in _TO_RECOVER else ()
 
 
 def _steps(

@@ -17,8 +17,9 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import reverting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import Known
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import START, Entry, Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Data
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.starting import may_have_run
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED, Status
 
 
@@ -208,7 +209,7 @@ def _copying_back(case: Case) -> Decision:
     source, destination = case.source, case.destination
     if not source.reachable:
         return Decision(Act.ASK, "the revert was interrupted, and the source, which may run the guest, does not answer")
-    if source.active or reverting.started(case.known.source):
+    if source.active or may_have_run(case.known.source, Phase.REVERT):
         return case.both(Act.RESUME_REVERT, "the source has started the guest: the revert is carried through")
     if destination.reachable:
         return case.both(Act.UNDO_REVERT, "the revert was interrupted: the guest goes back to the destination")
@@ -227,7 +228,8 @@ def _unfinished(case: Case) -> Decision:
     source, destination, known = case.source, case.destination, case.known
     undoing = known.status is Status.ERROR
     if source.reachable and destination.reachable:
-        if (destination.active or _started(known)) and not undoing and case.prefer is not Prefer.SOURCE:
+        runs = destination.active or may_have_run(known.destination, Phase.MOVE)
+        if runs and not undoing and case.prefer is not Prefer.SOURCE:
             return case.both(Act.RESUME_MOVE, "the destination has started the guest: the move is carried through")
         if source.copying and not undoing and case.prefer is not Prefer.SOURCE:
             return case.both(Act.RESUME_MOVE, "the copy outlived its controller: the move is carried through")
@@ -238,13 +240,6 @@ def _unfinished(case: Case) -> Decision:
     if destination.reachable and not began:
         return Decision(Act.ASK, "the guest is on the source, which does not answer: run recover again when it is back")
     return Decision(Act.ASK, "the source does not answer: run recover again when it is back")
-
-
-def _started(known: Known) -> bool:
-    """Whether the destination may have run the guest: what it wrote there must not be thrown away with an undo."""
-    mine = [e for e in known.destination if (e.phase, e.step) == (Phase.MOVE, Step.TAKE_OVER)]
-    begun = any((e.event, e.effect) == (Event.BEGIN, START) for e in mine)
-    return begun and not any(e.event is Event.FAIL for e in mine)
 
 
 def _copy_ended(source: tuple[Entry, ...]) -> bool:

@@ -12,7 +12,6 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import (
-    START,
     Entry,
     Event,
     Phase,
@@ -20,9 +19,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal
     pending_undo,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Data
-
-_PLACE = "place"
-"""What the first effects of a take-over that give things their names are called, each with the disk's target."""
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.starting import may_have_run
 
 
 def _claims(entries: Sequence[Entry]) -> list[Mapping[str, Any]]:
@@ -47,33 +44,8 @@ def left_over(entries: Sequence[Entry], steps: Collection[Step]) -> bool:
     return any(one.step in steps for one in pending_undo(entries, Phase.REVERT))
 
 
-def started(entries: Sequence[Entry]) -> bool:
-    """Whether the guest may have run on the source, whose journal this is, since it was taken back there.
-
-    A start that failed is none, and neither is one that was undone. For a guest that was off, that its disks have
-    their place is as much.
-    """
-    state = running = False
-    for one in entries:
-        if one.phase is not Phase.REVERT:
-            continue
-        if one.step is Step.TAKE_OVER:
-            what = (one.effect, one.event)
-            running = what == (START, Event.END) or (running and what != (START, Event.BEGIN))
-            failed = one.event is Event.FAIL and not running
-            state = not failed and (state or what in ((START, Event.BEGIN), ("", Event.END)))
-        elif one.event is Event.END and _takes_back_the_start(one):
-            state = running = False
-    return state
-
-
 def taken(entries: Sequence[Entry]) -> bool:
     """Whether the source, whose journal this is, has the guest for good: with data that is nowhere else."""
     whole = [e for e in entries if (e.phase, e.step, e.effect) == (Phase.REVERT, Step.TAKE_OVER, "")]
     ended = bool(whole) and whole[-1].event is Event.END
-    return ended and started(entries) and data(entries) is Data.COPY_BACK
-
-
-def _takes_back_the_start(one: Entry) -> bool:
-    mine = one.step is Step.UNDO and one.result.get("step") == Step.TAKE_OVER.value
-    return mine and (one.effect == START or one.effect.partition("_")[0] == _PLACE)
+    return ended and may_have_run(entries, Phase.REVERT) and data(entries) is Data.COPY_BACK

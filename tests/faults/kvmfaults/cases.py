@@ -105,10 +105,8 @@ class Case:
 
     @property
     def loaded(self) -> bool:
-        """Whether its guest writes records all the time. What is given up on purpose would be called lost: by a revert,
-        and by a move that fails after the guest began to run on the destination and takes itself back."""
-        ran = self.before is None and self.trigger.step == "take_over" and self.trigger.effect in ("start", "autostart")
-        return self._phase != "revert" and not ran
+        """Whether its guest writes records all the time. What a revert gives up on purpose would be called lost."""
+        return self._phase != "revert"
 
     @property
     def ignores_acpi(self) -> bool:

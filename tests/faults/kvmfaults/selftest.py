@@ -51,7 +51,7 @@ SABOTAGES = (
         f"{_LIBRARY}/_flow/undo.py",
         '    domain = context.hypervisor.find(how["uuid"])\n    if domain is None:\n        return\n',
         "    return\n",
-        "resize/take_over.define:end@destination/module-kill",
+        "resize/take_over.define:end@destination/dest-power-loss",
         "leaked",
     ),
     Sabotage(

@@ -204,7 +204,7 @@ def test_a_revert_that_is_undone_parks_them_again(flat: Flat) -> None:
     flat.hand_over()
     record.keep_definition(flat.bed.store, ID, record.OLD_DEFINITION, flat.xml())
     flat.bed.carry_out(Step.TAKE_OVER, take_over.plan, Phase.REVERT, entries=[])
-    flat.bed.carry_out(Step.UNDO, undo.plan, Phase.REVERT)
+    flat.bed.carry_out(Step.UNDO, undo.plan, Phase.REVERT, despite_start=True)
     assert flat.seen() == PARKED
 
 
@@ -283,7 +283,7 @@ def test_a_take_over_killed_anywhere_is_taken_back(bed: Bed, done: int) -> None:
     for one in effects[:done]:
         bed.note(Step.TAKE_OVER, one.name, one.undo)
         one.do()
-    bed.carry_out(Step.UNDO, undo.plan)
+    bed.carry_out(Step.UNDO, undo.plan, despite_start=True)
     assert staged.seen() == ["images/db1.qcow2"]
     assert bed.find() is None
 

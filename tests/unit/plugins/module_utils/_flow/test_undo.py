@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import hand_over, release, undo
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import lock, record
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import START, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status, derive
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import tunnel
@@ -277,6 +277,24 @@ def test_a_move_that_is_finished_is_reverted_and_never_undone(bed: Bed, step: St
         carry_out(bed)
     assert (refusal.value.code, refusal.value.subject) == ("ILLEGAL_MOVE", ID)
     assert everything(bed) == before
+
+
+@pytest.mark.parametrize("phase", [Phase.MOVE, Phase.REVERT])
+def test_what_may_have_started_the_guest_is_not_taken_back_unless_told(bed: Bed, phase: Phase) -> None:
+    bed.guest()
+    bed.keep_record("destination")
+    bed.note(Step.TAKE_OVER, START, {"kind": "destroy", "uuid": UUID}, phase)
+    before = everything(bed)
+    with pytest.raises(Refused, match="recover") as refusal:
+        carry_out(bed, phase)
+    assert (refusal.value.code, refusal.value.subject) == ("GUEST_MAY_HAVE_RUN", ID)
+    assert everything(bed) == before
+    bed.carry_out(Step.UNDO, undo.plan, phase, only=["export"])
+    with pytest.raises(Refused, match="GUEST_MAY_HAVE_RUN"):
+        bed.carry_out(Step.UNDO, undo.plan, phase, only=["take_over"])
+    assert bed.domain().state() == "running"
+    bed.carry_out(Step.UNDO, undo.plan, phase, despite_start=True)
+    assert bed.domain().is_off()
 
 
 def test_a_move_whose_receipt_tells_of_a_failure_can_be_undone_again(bed: Bed) -> None:

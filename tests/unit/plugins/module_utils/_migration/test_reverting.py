@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import reverting
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import START, Entry, Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Data
 from ansible_collections.kvmops.mobility.tests.unit.bed import MOVE, REVERT, journals, line, whole
 
@@ -25,16 +25,7 @@ def of(step: Step, event: Event, effect: str = "", **more: Any) -> Entry:
     return line(step, event, Phase.REVERT, effect, **more)
 
 
-def taken_back(effect: str) -> Entry:
-    return of(Step.UNDO, Event.END, effect, result={"step": Step.TAKE_OVER.value})
-
-
 TAKING = of(Step.TAKE_OVER, Event.BEGIN)
-PLACED = of(Step.TAKE_OVER, Event.END, "place")
-STARTING = of(Step.TAKE_OVER, Event.BEGIN, START)
-RUNS = of(Step.TAKE_OVER, Event.END, START)
-TAKEN = of(Step.TAKE_OVER, Event.END)
-FAILED = of(Step.TAKE_OVER, Event.FAIL)
 
 
 @pytest.mark.parametrize(
@@ -56,27 +47,6 @@ def test_sizes_are_those_that_were_told_last() -> None:
     assert reverting.sizes((*MOVED, claimed(data="copy_back", sizes={}))) == {}
     told = (claimed(sizes={"vda": 1}), claimed(sizes={"vda": 2, "vdb": 3}), claimed(started=True))
     assert reverting.sizes(told) == {"vda": 2, "vdb": 3}
-
-
-@pytest.mark.parametrize(
-    ("entries", "started"),
-    [
-        (MOVED, False),
-        ((TAKING, PLACED), False),
-        ((TAKING, PLACED, STARTING), True),
-        ((TAKING, PLACED, STARTING, FAILED), False),
-        ((TAKING, STARTING, RUNS), True),
-        ((TAKING, STARTING, RUNS, FAILED), True),
-        ((TAKING, PLACED, TAKEN), True),
-        ((TAKING, STARTING, RUNS, TAKEN, taken_back("autostart")), True),
-        ((TAKING, STARTING, RUNS, TAKEN, taken_back(START)), False),
-        ((TAKING, PLACED, TAKEN, taken_back("place_vda")), False),
-        ((TAKING, STARTING, RUNS, TAKEN, taken_back(START), TAKING, STARTING, FAILED), False),
-        ((TAKING, STARTING, RUNS, TAKEN, taken_back(START), TAKING, STARTING), True),
-    ],
-)
-def test_whether_the_source_may_have_run_it(entries: tuple[Entry, ...], started: bool) -> None:
-    assert reverting.started(entries) is started
 
 
 def test_what_an_attempt_left_is_what_can_be_taken_back() -> None:
