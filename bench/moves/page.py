@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -191,19 +191,19 @@ def goals(results: Results) -> list[Goal]:
     fitted = stats.fit(by_size(results, BEST, "between_s"))
     measured = "" if fitted is None else f"{fitted.low:.3f} to {fitted.high:.3f} s for each GiB"
     found.append(Goal(f"{between} does not grow with the disk", measured, None if fitted is None else fitted.level))
-    ours: Callable[[str], float | None] = lambda cell: results.middle(cell, BEST, "between_s")  # noqa: E731 - short
+    base, large = (results.middle(cell, BEST, "between_s") for cell in ("base", "size16"))
     found += [
         _times(
             "base: 15 times shorter than Nova today at its best",
             results.best_today("base", "between_s"),
-            ours("base"),
+            base,
             15,
         ),
-        _times("base: 60 times shorter than Nova Kilo", results.middle("base", "kilo", "between_s"), ours("base"), 60),
+        _times("base: 60 times shorter than Nova Kilo", results.middle("base", "kilo", "between_s"), base, 60),
         _times(
             "size16: 50 times shorter than Nova today at its best",
             results.best_today("size16", "between_s"),
-            ours("size16"),
+            large,
             50,
         ),
     ]

@@ -24,6 +24,7 @@ extends_documentation_fragment:
   - kvmops.mobility.attributes
   - kvmops.mobility.attributes.acting
   - kvmops.mobility.frame
+  - kvmops.mobility.frame.peer
   - kvmops.mobility.frame.step_optional
 options:
   src:
@@ -79,22 +80,6 @@ options:
     description: Name or address of the other hypervisor.
     type: str
     required: true
-  user:
-    description: Whom to log in as there.
-    type: str
-    default: kvmops
-  port:
-    description: Port of sshd there.
-    type: int
-    default: 22
-  identity_file:
-    description: >-
-      Private key on this hypervisor. Without it and O(known_hosts_file), those of O(user) here, as the role
-      C(kvmops.mobility.ssh_trust) makes them; where there are none, what ssh uses for root.
-    type: path
-  known_hosts_file:
-    description: Known hosts file on this hypervisor. Without it, as for O(identity_file).
-    type: path
   compress:
     description: >-
       Compress with zstd on the wire. Worth it for raw images that are mostly holes, which rsync sends as
@@ -218,10 +203,6 @@ def main() -> None:
         "also": {"type": "list", "elements": "dict", "default": [], "options": also},
         "flatten": {"type": "list", "elements": "dict", "default": [], "options": flatten},
         "address": {"type": "str", "required": True},
-        "user": {"type": "str", "default": "kvmops"},
-        "port": {"type": "int", "default": 22},
-        "identity_file": {"type": "path"},
-        "known_hosts_file": {"type": "path"},
         "compress": {"type": "bool", "default": False},
         "probe": {"type": "bool", "default": False},
         "bandwidth_mib_s": {"type": "int", "default": 0},
@@ -229,7 +210,7 @@ def main() -> None:
         "block_bytes": {"type": "int", "default": 65536},
         "verify": {"type": "str", "choices": ["checksum", "digest", "none"], "default": "checksum"},
     }
-    run(Spec(options=options, libvirt=False, step=Step.COPY, step_optional=True), plan)
+    run(Spec(options=options, libvirt=False, step=Step.COPY, step_optional=True, peer=True), plan)
 
 
 if __name__ == "__main__":

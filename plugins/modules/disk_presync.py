@@ -31,22 +31,9 @@ extends_documentation_fragment:
   - kvmops.mobility.attributes
   - kvmops.mobility.attributes.acting
   - kvmops.mobility.frame
+  - kvmops.mobility.frame.peer
   - kvmops.mobility.frame.step
 options:
-  user:
-    description: Whom to log in as on the destination.
-    type: str
-    default: kvmops
-  port:
-    description: Port of sshd there.
-    type: int
-    default: 22
-  identity_file:
-    description: Private key on this hypervisor, as for M(kvmops.mobility.disk_copy).
-    type: path
-  known_hosts_file:
-    description: Known hosts file on this hypervisor, as for M(kvmops.mobility.disk_copy).
-    type: path
   bandwidth_mib_s:
     description: Limit in MiB/s, V(0) for none.
     type: int
@@ -125,14 +112,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.plan imp
 
 def main() -> None:
     """Entry point."""
-    options = {
-        "user": {"type": "str", "default": "kvmops"},
-        "port": {"type": "int", "default": 22},
-        "identity_file": {"type": "path"},
-        "known_hosts_file": {"type": "path"},
-        "bandwidth_mib_s": {"type": "int", "default": 0},
-    }
-    run(Spec(options=options, libvirt=False, step=Step.PRESYNC), presync)
+    options = {"bandwidth_mib_s": {"type": "int", "default": 0}}
+    run(Spec(options=options, libvirt=False, step=Step.PRESYNC, peer=True), presync)
 
 
 if __name__ == "__main__":

@@ -123,7 +123,7 @@ def _others(way: Way, *, aside: bool) -> dict[str, str]:
 def _files(context: Context, way: Way) -> Mapping[str, Any]:
     """Those, and in a move the two definitions; what changes until the guest is off the hand-over sends again."""
     others = _others(way, aside=False)
-    versions = {_key(way, path, there): _version(path) for path, there in others.items()}
+    versions = {_told_as(way, path, there): _version(path) for path, there in others.items()}
     definitions = str(record.definitions_directory(context.store, way.migration.id))
     _send(context, way, others if way.back else {**others, definitions: way.arrival})
     return {"files": versions}
@@ -135,15 +135,13 @@ def carry(context: Context, way: Way, sent: Mapping[str, Sequence[int]]) -> dict
     rsync itself compares what it sends; the digests are for what it sent in haste.
     """
     others = _others(way, aside=True)
-    changed = {path: there for path, there in others.items() if sent.get(_key(way, path, there)) != _version(path)}
+    changed = {path: there for path, there in others.items() if sent.get(_told_as(way, path, there)) != _version(path)}
     _send(context, way, changed)
-    return {"digests": {_key(way, path, there): digest.digest(path) for path, there in changed.items()}}
+    return {"digests": {_told_as(way, path, there): digest.digest(path) for path, there in changed.items()}}
 
 
-def _key(way: Way, path: str, there: str) -> str:
-    """By name, and by path in each further directory: two of them may have files of one name."""
-    name = os.path.basename(path)
-    return name if there == way.arrival else f"{there}/{name}"
+def _told_as(way: Way, path: str, there: str) -> str:
+    return way.told_as(os.path.join(there, os.path.basename(path)))
 
 
 def _send(context: Context, way: Way, paths: Mapping[str, str]) -> None:

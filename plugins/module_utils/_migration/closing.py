@@ -176,7 +176,7 @@ def _no_way_back(subject: str, current: Known, unreachable: Mapping[str, str]) -
     if migration.destination in unreachable:
         message = (
             f"what {subject} wrote since the move is on {migration.destination}, which did not answer: "
-            f"{unreachable[migration.destination]}."
+            f"{unreachable[migration.destination].rstrip('.')}."
         )
         return found("COPY_BACK_UNREACHABLE", migration.destination, message)
     if not migration.source_address:
@@ -205,9 +205,8 @@ def _obstacle(subject: str, phase: Phase, current: Known, unreachable: Mapping[s
     migration = current.migration
     for host in (migration.source, migration.destination):
         if host in unreachable:
-            message = (
-                f"{phase.value} of {subject} needs both hypervisors, and {host} did not answer: {unreachable[host]}."
-            )
+            why = unreachable[host].rstrip(".")
+            message = f"{phase.value} of {subject} needs both hypervisors, and {host} did not answer: {why}."
             return found("HYPERVISOR_UNREACHABLE", host, message)
     if current.told_by != {"source", "destination"}:
         missing = "source" if "source" not in current.told_by else "destination"
