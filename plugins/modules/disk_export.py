@@ -19,8 +19,8 @@ description:
     In a revert (O(phase=revert)) it is the source that makes them, in directories of their own beside the old disks.
   - >-
     Each export is a transient systemd unit of the migration user, with a socket in a directory that only this user and
-    root can enter. Nothing listens on the network. The unit also keeps count of what goes by, which is what
-    M(kvmops.mobility.domain_take_over) takes as proof that a copy is complete.
+    root can enter. Nothing listens on the network, unless O(tls=true). The unit also keeps count of what goes by, which
+    is what M(kvmops.mobility.domain_take_over) takes as proof that a copy is complete.
 extends_documentation_fragment:
   - kvmops.mobility.attributes
   - kvmops.mobility.attributes.acting
@@ -37,6 +37,19 @@ options:
       M(kvmops.mobility.disk_mirror).
     type: int
     default: 5
+  tls:
+    description: >-
+      Also listen on the network, on a port for each export at the address by which the other hypervisor reaches this
+      one, and let only that one in, by its certificate.
+    type: bool
+    default: false
+  tls_directory:
+    description: >-
+      Where this hypervisor has the certificates of QEMU's TLS: C(ca-cert.pem), C(server-cert.pem), C(server-key.pem),
+      C(client-cert.pem) and C(client-key.pem). They have to be of one authority on both hypervisors, with the names or
+      addresses by which these reach each other.
+    type: path
+    default: /etc/pki/qemu
   serve:
     description: Without it, only the directories are made, for disks that are copied as files.
     type: bool
@@ -57,7 +70,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 exports:
-  description: The disks by target, each with the socket of its export.
+  description: The disks by target, each with the socket of its export, and its port with O(tls=true).
   returned: success
   type: list
   elements: dict
@@ -79,6 +92,7 @@ steps:
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.export import plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.tls import DIRECTORY
 
 
 def main() -> None:
@@ -86,6 +100,8 @@ def main() -> None:
     options = {
         "migration_user": {"type": "str", "default": "kvmops"},
         "stall_s": {"type": "int", "default": 5},
+        "tls": {"type": "bool", "default": False},
+        "tls_directory": {"type": "path", "default": DIRECTORY},
         "serve": {"type": "bool", "default": True},
     }
     run(Spec(options=options, libvirt=False, step=Step.EXPORT), plan)

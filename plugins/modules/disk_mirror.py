@@ -18,7 +18,8 @@ description:
     ready, nothing is left to be sent when the guest stops.
   - >-
     The bytes go through UNIX sockets that the migration user's ssh forwards, so they are encrypted, and the host key is
-    verified. The tunnel is a transient systemd unit.
+    verified. With O(tls=true) they go through TLS instead, and both sides' certificates are verified. Either way the
+    tunnel is a transient systemd unit.
   - >-
     In a revert (O(phase=revert)) the mirror goes from the destination to the source.
   - >-
@@ -54,6 +55,16 @@ options:
       The longest that a write of the guest may wait for the other hypervisor, seconds. At least V(2).
     type: int
     default: 5
+  tls:
+    description: >-
+      Go through TLS to the ports that O(exports) has, which is what M(kvmops.mobility.disk_export) opens when it is
+      told the same. Other files go by ssh all the same.
+    type: bool
+    default: false
+  tls_directory:
+    description: As O(kvmops.mobility.disk_export#module:tls_directory), on this hypervisor.
+    type: path
+    default: /etc/pki/qemu
   patience_s:
     description: >-
       A mirror that has not come closer to its end for so many seconds is given up: the guest writes as fast as the link
@@ -138,6 +149,7 @@ steps:
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.mirror import plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.tls import DIRECTORY
 
 
 def main() -> None:
@@ -147,6 +159,8 @@ def main() -> None:
         "bandwidth_mib_s": {"type": "int", "default": 0},
         "parallel": {"type": "int", "default": 2},
         "stall_s": {"type": "int", "default": 5},
+        "tls": {"type": "bool", "default": False},
+        "tls_directory": {"type": "path", "default": DIRECTORY},
         "patience_s": {"type": "int", "default": 120},
         "throttle": {"type": "bool", "default": False},
         "write_limit_bytes_s": {"type": "int", "default": 0},

@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.kvmops.mobility.tests.certificates import Authority
 from ansible_collections.kvmops.mobility.tests.e2e import lab
 from ansible_collections.kvmops.mobility.tests.e2e.lab import HOSTS, IMAGES, PREFIX
 from ansible_collections.kvmops.mobility.tests.e2e.play import ROOMY, Run, play
@@ -115,6 +119,89 @@ def test_asked_for_it_is_the_mirror_or_nothing(guest: str) -> None:
     view = lab.verify(guest)
     assert (view.host, view.problems, view.defined_on) == ("c1", (), ("c1",))
     assert left_over() == {"c1": [], "c2": []}
+
+
+class TestTls:
+    """The other way for the bytes: a port of the destination that only the source is let in at."""
+
+    @pytest.fixture(scope="class", autouse=True)
+    def certificates(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+        """Both hypervisors have certificates of one authority; what is returned is one of that authority, too, for
+        another address."""
+        root = tmp_path_factory.mktemp("pki")
+        authority = Authority(root / "ours")
+        try:
+            for host in HOSTS:
+                _install(host, authority.sign(root / host, f"IP:{lab.ADDRESSES[host]}"))
+            yield authority.sign(root / "stranger", "IP:198.51.100.250")
+        finally:
+            for host in HOSTS:
+                lab.shell(host, "rm -rf /etc/pki/qemu")
+
+    @pytest.mark.parametrize("guest", [(BUSY, "--disks", "2", "--load", "disk=1")], indirect=True)
+    def test_the_copy_is_whole_and_proven_and_nothing_stays_open(self, guest: str) -> None:
+        before, listening = lab.verify(guest), {host: lab.shell(host, LISTENERS) for host in HOSTS}
+        done = run(guest, transfer="mirror", cold_resize_mirror_tls=True)
+        assert done.code == 0, done.output
+        assert steps(done, guest)["take_over"].startswith("evidence")
+        after = lab.verify(guest)
+        assert (after.host, after.problems, after.sums) == ("c2", (), before.sums)
+        assert left_over() == {"c1": [], "c2": []}
+        assert {host: lab.shell(host, LISTENERS) for host in HOSTS} == listening
+
+    @pytest.mark.parametrize("guest", [(SLOW, "--data-mib", "64")], indirect=True)
+    def test_a_stranger_is_refused_and_the_mirror_goes_on(self, guest: str, certificates: Path) -> None:
+        found: dict[str, Any] = {}
+        listening = {host: set(lab.shell(host, LISTENERS).split()) for host in HOSTS}
+        with moving(
+            guest, found, transfer="mirror", cold_resize_mirror_tls=True, cold_resize_bandwidth_mib_s=SLOW_MIB_S
+        ):
+            lab.wait_for("the mirror to copy", lambda: mirroring(guest), timeout_s=180)
+            opened = {host: set(lab.shell(host, LISTENERS).split()) - listening[host] for host in HOSTS}
+            assert opened["c1"] == set()
+            (entrance,) = opened["c2"]
+            address, _colon, port = entrance.rpartition(":")
+            assert address == lab.ADDRESSES["c2"]
+            assert _asked(int(port), certificates) == ""
+            assert _asked(int(port), None) == ""
+        assert found["run"].code == 0, found["run"].output
+        assert left_over() == {"c1": [], "c2": []}
+
+    @pytest.mark.parametrize("guest", [(SLOW, "--data-mib", "64")], indirect=True)
+    def test_where_it_cannot_be_had_the_disks_go_by_rsync(self, guest: str) -> None:
+        lab.shell("c1", "mv /etc/pki/qemu/client-key.pem /etc/pki/qemu/kept")
+        try:
+            done = run(guest, cold_resize_mirror_tls=True)
+        finally:
+            lab.shell("c1", "mv /etc/pki/qemu/kept /etc/pki/qemu/client-key.pem")
+        assert done.code == 0, done.output
+        assert any("TLS_UNUSABLE" in one and "client-key.pem" in one for one in done.failures())
+        assert "copy" in steps(done, guest)
+        assert (lab.verify(guest).host, left_over()) == ("c2", {"c1": [], "c2": []})
+
+
+def _install(host: str, made: Path) -> None:
+    """What an operator's own tool would put there, with QEMU's names."""
+    lab.shell(host, "install -d -m 0755 /etc/pki/qemu")
+    for role in ("server", "client"):
+        for kind in ("cert", "key"):
+            text = (made / f"{kind}.pem").read_text()
+            lab.run("ssh", host, f"umask 077; cat > /etc/pki/qemu/{role}-{kind}.pem", stdin=text)
+    lab.run("ssh", host, "cat > /etc/pki/qemu/ca-cert.pem", stdin=(made / "ca.pem").read_text())
+
+
+def _asked(port: int, shown: Path | None) -> str:
+    """What the entrance on c2 says to somebody of this machine, with or without a certificate; an export greets."""
+    secure = ssl.create_default_context()
+    secure.check_hostname, secure.verify_mode = False, ssl.CERT_NONE
+    secure.set_alpn_protocols(["nbd"])
+    if shown is not None:
+        secure.load_cert_chain(shown / "cert.pem", shown / "key.pem")
+    try:
+        with socket.create_connection((lab.ADDRESSES["c2"], port), 10) as plain, secure.wrap_socket(plain) as one:
+            return one.recv(64).decode("latin-1")
+    except (ssl.SSLError, ConnectionError):
+        return ""
 
 
 def mirroring(guest: str) -> bool:

@@ -199,6 +199,11 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("STATE_CHANGED", "The guest was started or stopped after the plan was made.", "Run it again."),
     ("TAGS_NOT_SUPPORTED", "--tags would skip parts of the flow.", "Leave --tags and --skip-tags out."),
     ("USER_MISSING", "The user does not exist on that host.", "Create it, or give another one."),
+    (
+        "TLS_UNUSABLE",
+        "A mirror cannot go through TLS: certificates are missing, or the other side does not believe them.",
+        "Give both hypervisors certificates of one authority with their names or addresses, or mirror through ssh.",
+    ),
     ("TRUST_UNPROVEN", "Some hosts cannot reach some others.", "The lines above the message say which and why."),
     (
         "TUNNEL_FAILED",

@@ -11,7 +11,7 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
@@ -23,6 +23,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.way import Way
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import export as exports
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import tls
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.export import Export
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 
@@ -44,6 +45,8 @@ def plan(context: Context) -> Plan:
         told.append({"target": disk.target, "socket": export.socket})
         if transient.phase(export.unit) is not transient.Phase.RUNNING:
             effects += [_image(export, disk, _bytes(context, disk)), _serve(context, export)]
+    if context.params.get("tls") and told:
+        effects.append(_entrance(context, way, told))
     return Plan(tuple(effects), result={"exports": told})
 
 
@@ -94,6 +97,28 @@ def _serve(context: Context, export: Export) -> Effect:
 
     undo = {"kind": "stop_unit", "name": export.unit}
     return Effect(f"export_{export.target}", f"export it at {export.socket}", serve, undo=undo)
+
+
+def _entrance(context: Context, way: Way, told: Sequence[Mapping[str, Any]]) -> Effect:
+    """A port for each export that the other hypervisor alone is let in at."""
+    entrance = tls.Entrance(
+        migration=way.migration.id,
+        user=context.params["migration_user"],
+        address=way.address,
+        peer=way.giver_address,
+        sockets={one["target"]: one["socket"] for one in told},
+        stall_s=context.params["stall_s"],
+        certificates=context.params["tls_directory"],
+        logs=str(context.store.migration(way.migration.id)),
+    )
+
+    def open_up() -> Mapping[str, Any]:
+        context.store.make(context.store.migration(way.migration.id))
+        ports = tls.open_entrance(entrance, context.monotonic, context.sleep)
+        return {"exports": [{**one, "port": ports[one["target"]]} for one in told]}
+
+    undo = {"kind": "stop_unit", "name": entrance.unit.name}
+    return Effect("entrance", f"let {entrance.peer} in to them through TLS, at {way.address}", open_up, undo=undo)
 
 
 def _wait(context: Context, export: Export) -> None:

@@ -29,7 +29,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.way import Way
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import identity
-from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import progress, rsync, tunnel
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import progress, rsync, tls, tunnel
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.progress import Sample
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 
@@ -69,11 +69,10 @@ def _tunnel(context: Context, domain: Domain, way: Way) -> Effect:
     def open_up() -> None:
         transient.forget(tunnel.unit_name(migration.id))
         where = tunnel.domain_directory(domain.id())
-        forwards = {_socket(where, one["target"]): one["socket"] for one in context.params["exports"]}
-        logs = str(context.store.make(context.store.migration(migration.id)))
-        where_to = _peer(context.params, way, way.arrival)
-        path = tunnel.Tunnel(migration.id, where_to, forwards, context.params["stall_s"], logs)
-        tunnel.open_up(path, context.monotonic, context.sleep)
+        for one in context.params["exports"]:
+            Path(_socket(where, one["target"])).unlink(missing_ok=True)  # of a tunnel that was killed
+        opening = _through_tls if context.params["tls"] else _through_ssh
+        opening(context, way, where)
 
     undo = {
         "kind": "end_mirror",
@@ -82,7 +81,33 @@ def _tunnel(context: Context, domain: Domain, way: Way) -> Effect:
         "targets": [one.target for one in migration.written],
         "directory": tunnel.domain_directory(domain.id()),
     }
-    return Effect("tunnel", f"forward sockets to {way.address}", open_up, undo=undo)
+    through = "TLS" if context.params["tls"] else "ssh"
+    return Effect("tunnel", f"forward sockets to {way.address} through {through}", open_up, undo=undo)
+
+
+def _through_ssh(context: Context, way: Way, where: str) -> None:
+    forwards = {_socket(where, one["target"]): one["socket"] for one in context.params["exports"]}
+    path = tunnel.Tunnel(
+        migration=way.migration.id,
+        peer=_peer(context.params, way, way.arrival),
+        forwards=forwards,
+        stall_s=context.params["stall_s"],
+        logs=str(context.store.make(context.store.migration(way.migration.id))),
+    )
+    tunnel.open_up(path, context.monotonic, context.sleep)
+
+
+def _through_tls(context: Context, way: Way, where: str) -> None:
+    """By the same unit, so that whoever looks after a mirror need not know which of the two it is."""
+    logs = str(context.store.make(context.store.migration(way.migration.id)))
+    leaving = tls.Exit(
+        unit=transient.Unit(tunnel.unit_name(way.migration.id), logs),
+        address=way.address,
+        forwards={_socket(where, one["target"]): one["port"] for one in context.params["exports"]},
+        stall_s=context.params["stall_s"],
+        certificates=context.params["tls_directory"],
+    )
+    tls.open_exit(leaving, context.monotonic, context.sleep)
 
 
 def _socket(directory: str, target: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import tunnel
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import tls, tunnel
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 
 
@@ -27,7 +27,7 @@ def plan(context: Context) -> Plan:
     if receipt and context.store.read_json(path) != receipt:
         keeping = Effect("receipt", f"keep the receipt in {path}", lambda: context.store.write_json(path, receipt))
         effects.append(keeping)
-    effects += _tunnel(context, migration.id)
+    effects += _mirror(context, migration.id)
     holder = lock.held(context.store, migration.uuid)
     if holder is not None and holder.migration == migration.id and _may(context, holder):
         mine = holder
@@ -37,19 +37,23 @@ def plan(context: Context) -> Plan:
     return Plan(tuple(effects), result={"status": (receipt or {}).get("status", "")})
 
 
-def _tunnel(context: Context, migration: str) -> list[Effect]:
+_OPENED = {(Step.MIRROR, "tunnel"): tunnel.unit_name, (Step.EXPORT, "entrance"): tls.entrance_name}
+"""What a mirror through the network leaves open on either side, by the effect that opened it."""
+
+
+def _mirror(context: Context, migration: str) -> list[Effect]:
     """What is left of a mirror that was carried through: its end would only have made the outage longer, and might have
     come before the last words of what it carried."""
-    opened = [e for e in journal.read(context.store, migration) if (e.step, e.effect) == (Step.MIRROR, "tunnel")]
-    unit = tunnel.unit_name(migration)
-    if not opened or transient.phase(unit) is transient.Phase.ABSENT:
-        return []
+    opened = {(one.step, one.effect) for one in journal.read(context.store, migration)}
+    named = [name(migration) for effect, name in _OPENED.items() if effect in opened]
+    units = [one for one in named if transient.phase(one) is not transient.Phase.ABSENT]
 
     def close() -> None:
-        transient.forget(unit)
+        for unit in units:
+            transient.forget(unit)
         tunnel.forget_control(str(context.store.migration(migration)))
 
-    return [Effect("tunnel", "close the tunnel of the mirror", close)]
+    return [Effect("tunnel", f"close {', '.join(units)}", close)] if units else []
 
 
 def _may(context: Context, holder: lock.Lock) -> bool:

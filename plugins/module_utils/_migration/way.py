@@ -45,6 +45,11 @@ class Way:
         return self.migration.source_address if self.back else self.migration.destination_address
 
     @property
+    def giver_address(self) -> str:
+        """Where the one who gives is reached itself; empty in records of before that was asked."""
+        return self.migration.destination_address if self.back else self.migration.source_address
+
+    @property
     def asides(self) -> tuple[str, ...]:
         """The directories that hold what is set aside where the guest was; nothing else is in them."""
         return self.migration.reverted_in if self.back else self.migration.parked_in

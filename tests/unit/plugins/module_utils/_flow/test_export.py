@@ -16,8 +16,10 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._command import Co
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import image
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, MobilityError
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import export, undo
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan
+from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import tls
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.export import Export
 from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed, names
 from ansible_collections.kvmops.mobility.tests.unit.units import FAILED, Units
@@ -163,3 +165,27 @@ def test_an_image_that_cannot_be_made(there: Destination) -> None:
     with pytest.raises(CommandFailed, match="No such file"):
         there.carry_out()
     assert there.units.started == {}
+
+
+def test_through_tls_each_export_has_a_port_for_the_source_alone(
+    there: Destination, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[tls.Entrance] = []
+
+    def open_entrance(entrance: tls.Entrance, *_time: object) -> dict[str, int]:
+        opened.append(entrance)
+        return {"vda": 4711}
+
+    monkeypatch.setattr(tls, "open_entrance", open_entrance)
+    there.bed.keep_record("destination", disks=there.migration.disks)
+    options = {"migration_user": "kvmops", "stall_s": 7, "tls": True, "tls_directory": "/pki"}
+    result = there.bed.carry_out(Step.EXPORT, export.plan, **options)
+    assert [(one["target"], one["port"]) for one in result["exports"]] == [("vda", 4711)]
+    (entrance,) = opened
+    way = (there.migration.destination_address, there.migration.source_address)
+    assert (entrance.address, entrance.peer) == way
+    assert (entrance.user, entrance.stall_s, entrance.certificates) == ("kvmops", 7, "/pki")
+    assert journal.pending_undo(there.bed.journal(), Phase.MOVE)[0].undo == {
+        "kind": "stop_unit",
+        "name": f"kvmops-{ID}-entrance",
+    }

@@ -61,6 +61,8 @@ class Source:
             "bandwidth_mib_s": 0,
             "parallel": 2,
             "stall_s": 5,
+            "tls": False,
+            "tls_directory": "/etc/pki/qemu",
             "write_limit_bytes_s": 0,
             "wait_s": 15,
         }

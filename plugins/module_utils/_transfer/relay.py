@@ -1,0 +1,203 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A program of its own: one end of a way through TLS, from sockets of one hypervisor to sockets of another.
+
+Both ends show a certificate of the same authority, with the name that the other one expects. A peer that is silent for
+longer than the bound is given up, by the kernel (TCP_USER_TIMEOUT) and by its own questions (keepalive).
+
+It is handed to the hypervisor's Python as text (see C(_unit/transient.py)), so it may import nothing of ours:
+
+    python3 - arrive ADDRESS PEER STALL_S DIRECTORY TARGET=SOCKET...
+    python3 - leave ADDRESS PEER STALL_S SOCKET=PORT...
+
+C(arrive) listens on a port of ADDRESS for each TARGET, takes nobody in but PEER, connects it to SOCKET, and keeps the
+ports in DIRECTORY/ports.json. C(leave) listens at each SOCKET and connects to PORT of PEER, at ADDRESS; before that
+it proves that it will be let in. Certificates and key are ca.pem, cert.pem and key.pem in $CREDENTIALS_DIRECTORY.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import json
+import os
+import socket
+import ssl
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+_CHUNK = 1 << 18
+_CONNECT_S = 15
+_NBD, _PROBE = "nbd", "probe"
+"""What a client says it wants (ALPN): a probe ends at this program, so that an export sees one client only."""
+_WELCOME = b"+"
+
+
+def context(server: bool) -> ssl.SSLContext:
+    """Certificates are asked for and verified on both ends."""
+    where = os.environ["CREDENTIALS_DIRECTORY"]
+    purpose = ssl.Purpose.CLIENT_AUTH if server else ssl.Purpose.SERVER_AUTH
+    made = ssl.create_default_context(purpose, cafile=os.path.join(where, "ca.pem"))
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.verify_mode = ssl.CERT_REQUIRED
+    made.load_cert_chain(os.path.join(where, "cert.pem"), os.path.join(where, "key.pem"))
+    made.set_alpn_protocols([_NBD, _PROBE])
+    return made
+
+
+def is_named(certificate: Mapping[str, Any], peer: str) -> bool:
+    """Whether *certificate*, as ssl tells it, was made for *peer*, a name or an address. No wildcards, no CN."""
+    names = certificate.get("subjectAltName", ())
+    try:
+        address = ipaddress.ip_address(peer)
+    except ValueError:
+        return any(kind == "DNS" and name.lower() == peer.lower() for kind, name in names)
+    return any(kind == "IP Address" and ipaddress.ip_address(name) == address for kind, name in names)
+
+
+def bound(end: socket.socket, stall_s: int) -> None:
+    """Give a silent peer up after *stall_s* seconds, whether something waits for its answer or not."""
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)
+    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
+    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, max(1, stall_s - 1))
+    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, stall_s * 1000)
+    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+async def carry(one: tuple[asyncio.StreamReader, asyncio.StreamWriter], other: tuple[Any, Any]) -> None:
+    """Bytes both ways, until either side has no more."""
+    pumps = [asyncio.ensure_future(pump(one[0], other[1])), asyncio.ensure_future(pump(other[0], one[1]))]
+    await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+    for _reader, writer in (one, other):
+        writer.close()  # what was written goes out before
+    await asyncio.wait(pumps, timeout=_CONNECT_S)
+    for pending in pumps:
+        pending.cancel()
+
+
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One way."""
+    try:
+        while True:
+            data = await reader.read(_CHUNK)
+            if not data:
+                return
+            writer.write(data)
+            await writer.drain()
+    except OSError:  # ssl's are among them
+        return
+
+
+def entrance(peer: str, stall_s: int, path: str) -> Handler:
+    """For *arrive*: who comes has shown a certificate of the authority already."""
+
+    async def come_in(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        bound(writer.get_extra_info("socket"), stall_s)
+        wanted = writer.get_extra_info("ssl_object").selected_alpn_protocol()
+        if not is_named(writer.get_extra_info("peercert"), peer):
+            print(f"somebody who is not {peer} was turned away", file=sys.stderr, flush=True)
+            writer.close()
+        elif wanted == _NBD:
+            await carry((reader, writer), await asyncio.open_unix_connection(path, limit=_CHUNK))
+        else:
+            writer.write(_WELCOME)
+            writer.close()
+
+    return come_in
+
+
+async def arrive(address: str, peer: str, stall_s: int, directory: str, sockets: Sequence[str]) -> None:
+    """Serve until we are ended."""
+    secure = context(server=True)
+    ports = {}
+    for target, path in (one.split("=", 1) for one in sockets):
+        handler = entrance(peer, stall_s, path)
+        server = await asyncio.start_server(
+            handler, address, 0, ssl=secure, ssl_handshake_timeout=_CONNECT_S, limit=_CHUNK
+        )
+        ports[target] = server.sockets[0].getsockname()[1]
+    listed = os.path.join(directory, "ports.json")
+    with open(listed + ".part", "w", encoding="ascii") as file:
+        json.dump(ports, file)
+    os.replace(listed + ".part", listed)
+    await asyncio.Event().wait()
+
+
+async def connect(secure: ssl.SSLContext, address: str, peer: str, port: int, stall_s: int) -> tuple[Any, Any]:
+    """A way to *port* of *peer*, at *address*. Raises OSError, of which ssl's are."""
+    opening = asyncio.open_connection(address, port, ssl=secure, server_hostname=peer, limit=_CHUNK)
+    reader, writer = await asyncio.wait_for(opening, _CONNECT_S)
+    bound(writer.get_extra_info("socket"), stall_s)
+    return reader, writer
+
+
+def asking_for(protocol: str) -> ssl.SSLContext:
+    """The client's side, for one protocol."""
+    secure = context(server=False)
+    secure.set_alpn_protocols([protocol])
+    return secure
+
+
+async def prove(address: str, peer: str, port: int, stall_s: int) -> None:
+    """Raises OSError when we are not let in: in TLS 1.3 a client learns that only from what it reads."""
+    reader, writer = await connect(asking_for(_PROBE), address, peer, port, stall_s)
+    try:
+        if await asyncio.wait_for(reader.read(1), _CONNECT_S) != _WELCOME:
+            raise ConnectionRefusedError(
+                "it turned us away: it does not trust our certificate, or expects another name in it"
+            )
+    finally:
+        writer.close()
+
+
+def way_out(secure: ssl.SSLContext, address: str, peer: str, port: int, stall_s: int) -> Handler:
+    """For *leave*: each client of a socket gets a way of its own."""
+
+    async def go(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            there = await connect(secure, address, peer, port, stall_s)
+        except (OSError, asyncio.TimeoutError) as error:
+            print(f"{peer} port {port}: {error}", file=sys.stderr, flush=True)
+            writer.close()
+            return
+        await carry((reader, writer), there)
+
+    return go
+
+
+async def leave(address: str, peer: str, stall_s: int, sockets: Sequence[str]) -> None:
+    """Serve until we are ended."""
+    secure = asking_for(_NBD)
+    for path, port in (one.rsplit("=", 1) for one in sockets):
+        await prove(address, peer, int(port), stall_s)
+        handler = way_out(secure, address, peer, int(port), stall_s)
+        await asyncio.start_unix_server(handler, path, limit=_CHUNK)
+    await asyncio.Event().wait()
+
+
+def main(words: Sequence[str]) -> int:
+    """Serve; 1 when that cannot be begun."""
+    os.umask(0o177)
+    mode, address, peer, stall, *rest = words
+    if mode == "arrive":
+        serve = arrive(address, peer, int(stall), rest[0], rest[1:])
+    else:
+        serve = leave(address, peer, int(stall), rest)
+    try:
+        asyncio.run(serve)
+    except (OSError, asyncio.TimeoutError) as error:
+        print(str(error) or type(error).__name__, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
