@@ -65,8 +65,12 @@ def located(*guests: Any) -> dict[str, dict[str, Any]]:
     here = hypervisor("c1", domains=tuple(summary(one.name, one.uuid) for one in found))
     return {
         host: {
-            "kvmops_hypervisor": {"hypervisor": facts.as_result(), "controller_clock": {"ended": facts.clock}},
-            "kvmops_domains": {"domains": [one.as_result() for one in found] if host == "c1" else []},
+            "kvmops_survey": {
+                "hypervisor": facts.as_result(),
+                "domains": [one.as_result() for one in found] if host == "c1" else [],
+                "probes": {},
+                "controller_clock": {"ended": facts.clock},
+            },
             "kvmops_fits": {"fits": {one.uuid: fit(one.uuid).as_result() for one in found} if host == "c2" else {}},
         }
         for host, facts in (("c1", here), ("c2", hypervisor("c2")))
