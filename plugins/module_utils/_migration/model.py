@@ -11,8 +11,11 @@ from __future__ import annotations
 import enum
 import posixpath
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Options
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import Policy
 
 GIB = 2**30
 DEFAULT_CLUSTER_BYTES = 65536
@@ -26,6 +29,7 @@ class Operation(enum.Enum):
 
     RESIZE = "resize"
     MIGRATE = "migrate"
+    LIVE_MIGRATE = "live_migrate"
     CONFIRM = "confirm"
     REVERT = "revert"
 
@@ -219,6 +223,45 @@ class Parking:
 
 
 @dataclass(frozen=True)
+class Live:
+    """What a live migration needs besides."""
+
+    options: Options
+    """The effective ones: what does not apply to this guest was left out."""
+    policy: Policy
+    gib: float
+    """What every delay and timeout is scaled with, see C(schedule.data_gib())."""
+    copied: tuple[str, ...]
+    """Targets of the disks whose contents are copied: those that the guest writes to and only one host sees."""
+    was_paused: bool
+    listen: Mapping[str, str] = field(default_factory=dict)
+    """An address of the source's own to the destination's, for what listens there: graphics and serial lines."""
+    announce: bool = False
+    """The guest's addresses are announced once more after its arrival."""
+
+    def as_result(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {
+            "options": self.options.as_result(),
+            "policy": self.policy.as_result(),
+            "gib": self.gib,
+            "copied": list(self.copied),
+            "was_paused": self.was_paused,
+            "listen": dict(self.listen),
+            "announce": self.announce,
+        }
+
+    @classmethod
+    def from_result(cls, data: Mapping[str, Any]) -> Live:
+        """The inverse of C(as_result())."""
+        values = dict(data)
+        values["options"] = Options.from_result(values["options"])
+        values["policy"] = Policy.from_result(values["policy"])
+        values["copied"] = tuple(values["copied"])
+        return cls(**values)
+
+
+@dataclass(frozen=True)
 class Migration:
     """The datum of one migration: all that the roles and modules need, and the body of the record.
 
@@ -266,6 +309,8 @@ class Migration:
     """rsync on both sides can compress with zstd."""
     source_address: str = ""
     """Where the destination's ssh reaches the source; records of before data could be copied back name none."""
+    live: Live | None = None
+    """How it moves while it runs; None for a cold one."""
 
     def as_result(self) -> dict[str, Any]:
         """Plain JSON, the body of the record."""
@@ -274,6 +319,7 @@ class Migration:
         data["transfer"] = self.transfer.value
         data["verify"] = self.verify.value
         data["layout"] = self.layout.value
+        data["live"] = self.live.as_result() if self.live else None
         return data
 
     @classmethod
@@ -289,6 +335,7 @@ class Migration:
         values["transfer"] = Transfer(values.get("transfer", Transfer.RSYNC.value))
         values["verify"] = Verify(values.get("verify", Verify.QUICK.value))
         values["layout"] = Layout(values.get("layout", Layout.DIRECTORY.value))
+        values["live"] = Live.from_result(values["live"]) if values.get("live") else None
         return cls(**values)
 
     @property
