@@ -123,7 +123,7 @@ def _beginning(context: Context, now: Here) -> tuple[Effect, ...]:
         raise NotFound(
             "DOMAIN_NOT_FOUND", now.migration.name, "is not on its source any more.", "See kvmops.mobility.status."
         )
-    if domain.is_off() or (domain.state() == "paused") != live(now.migration).was_paused:
+    if domain.is_off() or (domain.pause() is not None) != live(now.migration).was_paused:
         raise Refused(
             "STATE_CHANGED",
             now.migration.name,
@@ -238,7 +238,9 @@ def _failure(now: Here, report: Mapping[str, Any]) -> MobilityError:
     given_up = str(report.get("given_up", ""))
     if given_up:
         remedy = "Use a more patient policy, or allow auto_converge or post_copy, or wait until the guest writes less."
-        return MobilityError("LIVE_NOT_CONVERGING", name, f"was given up: {given_up}. It goes on here.", remedy, **facts)
+        return MobilityError(
+            "LIVE_NOT_CONVERGING", name, f"was given up: {given_up}. It goes on here.", remedy, **facts
+        )
     return MobilityError("LIVE_FAILED", name, f"goes on here: {words}", "Mend that, then run it again.", **facts)
 
 

@@ -43,7 +43,9 @@ def plan(context: Context) -> Plan:
     missing = [disk for disk in wanted if not (disk.path in ours and os.path.lexists(disk.path))]
     for disk in missing:
         if os.path.lexists(disk.path):
-            raise Refused("LEFTOVER_PATHS", disk.path, "exists on the destination.", "Look what it is and move it away.")
+            raise Refused(
+                "LEFTOVER_PATHS", disk.path, "exists on the destination.", "Look what it is and move it away."
+            )
     effects: list[Effect] = []
     for index, path in enumerate(_missing_directories(wanted)):
         effects.append(_directory(path, index))

@@ -264,7 +264,6 @@ class Domain:
         )
         return json.loads(answer)["return"]
 
-
     def announce(self) -> None:
         """Tell the switches once more where the guest's addresses are now, as QEMU does by itself on its arrival."""
         rounds = {"initial": 50, "max": 550, "rounds": 5, "step": 50}

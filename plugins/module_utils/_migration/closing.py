@@ -203,6 +203,9 @@ def _begun(subject: str, phase: Phase, current: Known, data: Data) -> Finding | 
 
 def _obstacle(subject: str, phase: Phase, current: Known, unreachable: Mapping[str, str]) -> Finding | None:
     migration = current.migration
+    if migration.live is not None:
+        message = f"{subject} was last migrated live, to {migration.destination}: that is final, or goes on."
+        return found("LIVE_NOTHING_TO_CONFIRM", subject, message)
     for host in (migration.source, migration.destination):
         if host in unreachable:
             why = unreachable[host].rstrip(".")
