@@ -22,7 +22,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import GuestPlan, Outcome
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan as plan_move
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import LEGAL, Status
-from ansible_collections.kvmops.mobility.tests.unit.bed import CONFIRM, MOVE, REVERT, journals, line, whole
+from ansible_collections.kvmops.mobility.tests.unit.bed import CONFIRM, LIVE, MOVE, REVERT, journals, line, whole
 from ansible_collections.kvmops.mobility.tests.unit.builders import OTHER_UUID, UUID, request, site
 
 Journals = tuple[tuple[Entry, ...], tuple[Entry, ...]]
@@ -80,6 +80,7 @@ STATUSES: dict[Status, Journals] = {
     Status.CONFIRMED: journals(MOVE, CONFIRM),
     Status.REVERTING: (MOVED[0], (*MOVED[1], *begun(Step.HAND_OVER, Phase.REVERT))),
     Status.REVERTED: journals(MOVE, REVERT),
+    Status.COMPLETED: journals(LIVE),
     Status.FAILED: (whole(Step.UNDO), whole(Step.UNDO)),
     Status.ERROR: (begun(Step.UNDO), whole(Step.UNDO)),
 }
