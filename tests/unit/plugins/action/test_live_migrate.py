@@ -16,11 +16,12 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._live.monitor impo
 from ansible_collections.kvmops.mobility.tests.unit.controller import action
 
 MIB = 2**20
+_RETURNED = ("steps", "succeeded", "live_asked_at")
 
 
 def told(stage: Stage | None, *done: str, ended: bool = False, **values: Any) -> dict[str, Any]:
     """What a call returns."""
-    more = {name: values.pop(name) for name in ("steps", "succeeded", "live_asked_at") if name in values}
+    more: dict[str, Any] = {name: values.pop(name) for name in _RETURNED if name in values}
     sample = Sample(12.4, stage, **values) if stage else None
     return {"changed": True, "ended": ended, "state": Report(0.0, sample, done=list(done)).as_result(), **more}
 
@@ -52,14 +53,14 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
 
 
 def test_it_calls_until_it_is_over_and_says_how_far_it_is(calls: Calls, capsys: pytest.CaptureFixture[str]) -> None:
-    memory = {
+    memory: dict[str, Any] = {
         "iteration": 3,
         "memory_total": 256 * MIB,
         "memory_remaining": 5 * MIB,
         "memory_bytes_s": 17 * MIB,
         "dirty_bytes_s": 12 * MIB,
     }
-    limits = {"throttle_percent": 20, "downtime_limit_ms": 300}
+    limits: dict[str, Any] = {"throttle_percent": 20, "downtime_limit_ms": 300}
     found = calls.run(
         [
             told(None, steps=[{"name": "start"}], live_asked_at=7.0),
