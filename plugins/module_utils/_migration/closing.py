@@ -30,7 +30,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan im
     PlanStep,
     parking,
 )
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.request import parse_flag
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.values import parse_flag
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.starting import may_have_run
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED, LEGAL, Status, derive
 
