@@ -395,6 +395,14 @@ REVERT: Sequence[tuple[int, Step, Phase]] = (
     (DESTINATION, Step.RELEASE, Phase.REVERT),
     (SOURCE, Step.RELEASE, Phase.REVERT),
 )
+LIVE: Sequence[tuple[int, Step, Phase]] = (
+    (SOURCE, Step.CLAIM, Phase.MOVE),
+    (DESTINATION, Step.CLAIM, Phase.MOVE),
+    (DESTINATION, Step.PREPARE, Phase.MOVE),
+    (SOURCE, Step.LIVE, Phase.MOVE),
+    (DESTINATION, Step.ARRIVE, Phase.MOVE),
+    (SOURCE, Step.DEPART, Phase.MOVE),
+)
 """The steps of the flows in their order, as the roles run them."""
 
 
