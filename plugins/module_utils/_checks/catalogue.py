@@ -33,6 +33,7 @@ __all__ = [
     "LIVE_CHECKS",
     "LIVE_DESTINATION_CHECKS",
     "LIVE_GUEST_CHECKS",
+    "Check",
     "CodeDoc",
     "run",
 ]

@@ -127,6 +127,11 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("LIBVIRT_REFUSED", "libvirt on a host does not answer root of another.", "See whether libvirt runs there."),
     ("LIBVIRT_UNAVAILABLE", "libvirt does not answer.", "See systemctl status libvirtd (or virtqemud)."),
     ("LIMIT_NOT_SUPPORTED", "--limit would skip parts of the flow.", "Use -e only_hosts=c1,c2."),
+    (
+        "LIVE_NO_VERDICT",
+        "A live migration is neither confirmed nor reverted: when it is completed, nothing is left of it on the source.",
+        "Nothing has to be done. To bring the guest back, migrate it live once more.",
+    ),
     ("MIGRATION_NOT_FOUND", "No hypervisor knows of such a migration.", "See kvmops.mobility.status."),
     ("MIGRATION_USER_MISSING", "The migration user does not exist on the destination.", "Create it there."),
     (

@@ -144,6 +144,8 @@ def _plan_guest(
     current = next((one for one in mine if one.status not in CLOSED), mine[0] if mine else None)
     if current is None:
         return _refused(subject, _nothing(subject, phase, known, unreachable))
+    if current.migration.live is not None:
+        return _refused(subject, _no_verdict(subject, phase, current))
     if current.status is DONE[phase]:
         note = f"{subject}: migration {current.migration.id} is {current.status.value} already. Nothing was changed."
         return GuestPlan(subject, Outcome.ALREADY, note=note)
@@ -168,6 +170,13 @@ def _nothing(subject: str, phase: Phase, known: Sequence[Known], unreachable: Ma
     if unreachable:
         message += f" No answer from: {', '.join(sorted(unreachable))}."
     return found("MIGRATION_NOT_FOUND", subject, message)
+
+
+def _no_verdict(subject: str, phase: Phase, current: Known) -> Finding:
+    """A live migration leaves nothing behind to go back to."""
+    migration = current.migration
+    message = f"its last migration from {migration.source} to {migration.destination} was a live one, which is "
+    return found("LIVE_NO_VERDICT", subject, f"{message}{current.status.value}: there is nothing to {phase.value}.")
 
 
 def _no_way_back(subject: str, current: Known, unreachable: Mapping[str, str]) -> Finding | None:

@@ -223,6 +223,14 @@ class DiskPlan:
         return cls(**{**data, "backing": tuple(Link(**one) for one in data.get("backing", ()))})
 
 
+@dataclass(frozen=True)
+class PlanStep:
+    """One line of the plan for an operator."""
+
+    where: str
+    what: str
+
+
 _KEPT = ("resize", "reverted", "staging", "returning")
 """What a guest's directory is set aside for, in the order of C(Parking)."""
 
