@@ -135,8 +135,8 @@ def _order(operation: Operation, live: Live, typed: Mapping[str, Any]) -> tuple[
 
 def _in_words(policy: Policy) -> str:
     ends = "given up" if policy.on_timeout is OnTimeout.ABORT else "made to finish"
-    per_gib = f"{policy.completion_timeout_s} s for each GiB"
+    limit = f"{ends} after {policy.completion_timeout_s} s for each GiB"
     return (
         f"policy {policy.name}: up to {policy.max_downtime_ms} ms in {policy.downtime_steps} steps, one every "
-        f"{policy.downtime_delay_s} s for each GiB; {ends} after {per_gib if policy.completion_timeout_s else 'no time'}"
+        f"{policy.downtime_delay_s} s for each GiB; {limit if policy.completion_timeout_s else 'it may take any time'}"
     )
