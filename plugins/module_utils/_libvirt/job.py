@@ -13,7 +13,11 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, NotFound
-from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connection import errors_kept, translated
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connection import (
+    errors_kept,
+    translated,
+    translation,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import Sample, Stage
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
@@ -111,10 +115,8 @@ class Job:
                 return None
             if _TOO_EARLY in error.get_error_message():
                 return Sample(elapsed_s, Stage.PREPARING)
-            raise MobilityError(
-                "LIBVIRT_FAILED", self.name, f"libvirt could not look at its job: {error.get_error_message()}.", ""
-            ) from None
-        if stats.get("type", libvirt.VIR_DOMAIN_JOB_NONE) == libvirt.VIR_DOMAIN_JOB_NONE:
+            raise translation(error, self.name, "look at its job") from None
+        if not _is_migration(stats):
             return None
         return sample(stats, elapsed_s, self._stage(), self._limit_ms())
 
@@ -170,6 +172,13 @@ class Job:
     def resume(self) -> None:
         """Let a guest run again that was paused here."""
         self._do("let it run again", self._handle.resume)
+
+
+def _is_migration(stats: Mapping[str, Any]) -> bool:
+    """A backup or a dump is a job as well."""
+    leaving = libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_OUT
+    nothing = stats.get("type", libvirt.VIR_DOMAIN_JOB_NONE) == libvirt.VIR_DOMAIN_JOB_NONE
+    return not nothing and stats.get(libvirt.VIR_DOMAIN_JOB_OPERATION, leaving) == leaving
 
 
 def sample(stats: Mapping[str, Any], elapsed_s: float, stage: Stage | None, limit_ms: int) -> Sample:

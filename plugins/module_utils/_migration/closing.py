@@ -176,7 +176,7 @@ def _no_verdict(subject: str, phase: Phase, current: Known) -> Finding:
     """A live migration leaves nothing behind to go back to."""
     migration = current.migration
     message = f"its last migration from {migration.source} to {migration.destination} was a live one, which is "
-    return found("LIVE_NO_VERDICT", subject, f"{message}{current.status.value}: there is nothing to {phase.value}.")
+    return found("LIVE_NOTHING_TO_CONFIRM", subject, f"{message}{current.status.value}: there is nothing to {phase.value}.")
 
 
 def _no_way_back(subject: str, current: Known, unreachable: Mapping[str, str]) -> Finding | None:

@@ -50,6 +50,8 @@ def _working(entries: Sequence[Entry]) -> bool:
 def _copying(migration: Migration, entries: Sequence[Entry]) -> bool:
     """Whether a unit of a copy that did not end is there; asked only then, because asking costs a process."""
     steps = [one for one in entries if not one.effect]
+    if migration.live is not None and steps and steps[-1].step is Step.LIVE:
+        return transient.phase(transient.name_of(migration.id, "live")) is transient.Phase.RUNNING
     if not steps or (steps[-1].step, steps[-1].event) != (Step.COPY, Event.BEGIN):
         return False
     copies = (numbered("copy", index) for index, _directory in enumerate(migration.directories))

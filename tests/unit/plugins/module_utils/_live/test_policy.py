@@ -59,7 +59,9 @@ def test_nova_is_what_nova_does_when_it_is_told_nothing() -> None:
         (1600, 500, ()),
     ],
 )
-def test_the_limit_rises_as_in_novas_log(elapsed_s: float, downtime_ms: int | None, expected: tuple[Action, ...]) -> None:
+def test_the_limit_rises_as_in_novas_log(
+    elapsed_s: float, downtime_ms: int | None, expected: tuple[Action, ...]
+) -> None:
     assert decide(at(elapsed_s, downtime_ms=downtime_ms), NOVA) == expected
 
 
@@ -99,7 +101,9 @@ policies = st.builds(
 
 
 @given(policies, st.floats(2, 500), st.lists(st.floats(0, 1e6), min_size=1, max_size=40))
-def test_any_policy_stays_below_its_ceiling_and_never_goes_back(policy: Policy, gib: float, moments: list[float]) -> None:
+def test_any_policy_stays_below_its_ceiling_and_never_goes_back(
+    policy: Policy, gib: float, moments: list[float]
+) -> None:
     limit, ended = None, False
     for elapsed in sorted(moments):
         history = History(gib, (Sample(elapsed, Stage.MEMORY),), limit, ended)

@@ -143,7 +143,7 @@ def test_a_live_migration_waits_for_no_verdict(phase: Phase, status: Status) -> 
     live = Live(Options(), NOVA, 2.0, ("vda",), was_paused=False)
     found = close(phase, both(a_migration(live=live), STATUSES[status]))
     (finding,) = found.findings
-    assert (found.outcome, finding.code) == (Outcome.REFUSED, "LIVE_NO_VERDICT")
+    assert (found.outcome, finding.code) == (Outcome.REFUSED, "LIVE_NOTHING_TO_CONFIRM")
     assert f"{status.value}: there is nothing to {phase.value}." in finding.message
 
 

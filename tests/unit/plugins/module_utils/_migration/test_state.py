@@ -225,7 +225,7 @@ def test_from_where_a_phase_may_begin(phase: Phase, status: Status) -> None:
 
 
 def test_what_is_closed_holds_no_capacity() -> None:
-    assert {Status.CONFIRMED, Status.REVERTED, Status.FAILED} == CLOSED
+    assert {Status.CONFIRMED, Status.REVERTED, Status.COMPLETED, Status.FAILED} == CLOSED
 
 
 def test_nova_users_know_it_as() -> None:
