@@ -30,9 +30,9 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan im
     PlanStep,
     parking,
 )
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.values import parse_flag
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.starting import may_have_run
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED, LEGAL, Status, derive
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.values import parse_flag
 
 DONE = {Phase.CONFIRM: Status.CONFIRMED, Phase.REVERT: Status.REVERTED}
 
@@ -77,6 +77,8 @@ class Known:
     """The roles whose hypervisor answered with a record: source, destination or both."""
     holder: Mapping[str, Any] | None
     """Who has the guest locked, on either hypervisor."""
+    report: Mapping[str, Any] | None = None
+    """Of a live migration, what the unit that watches it has told last."""
 
     @property
     def status(self) -> Status:
@@ -123,6 +125,7 @@ def _merge(parts: Sequence[Mapping[str, Any]]) -> Known:
         destination=journals.get("destination", ()),
         told_by=frozenset(journals),
         holder=holders[0] if holders else None,
+        report=next((one["live"] for one in parts if one.get("live")), None),
     )
 
 
@@ -176,7 +179,9 @@ def _no_verdict(subject: str, phase: Phase, current: Known) -> Finding:
     """A live migration leaves nothing behind to go back to."""
     migration = current.migration
     message = f"its last migration from {migration.source} to {migration.destination} was a live one, which is "
-    return found("LIVE_NOTHING_TO_CONFIRM", subject, f"{message}{current.status.value}: there is nothing to {phase.value}.")
+    return found(
+        "LIVE_NOTHING_TO_CONFIRM", subject, f"{message}{current.status.value}: there is nothing to {phase.value}."
+    )
 
 
 def _no_way_back(subject: str, current: Known, unreachable: Mapping[str, str]) -> Finding | None:

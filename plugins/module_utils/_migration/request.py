@@ -53,8 +53,9 @@ def parse_request(raw: Mapping[str, Any]) -> Request:
     """The request that the variables in *raw* make.
 
     It reads operation, vm, flavor, vcpus, memory_mib, root_gib, dest, root_disk, allow_managed, flavors, capacity,
-    stop, transfer, verify, policy and live, and leaves other keys alone. C(flavors) replaces OpenStack's five. Numbers given beside a
-    flavor override that part of it: C(flavor=m1.large root_gib=100) is m1.large with a root disk of 100 GiB.
+    stop, transfer, verify, policy and live, and leaves other keys alone. C(flavors) replaces OpenStack's five. Numbers
+    given beside a flavor override that part of it: C(flavor=m1.large root_gib=100) is m1.large with a root disk of
+    100 GiB.
 
     Raises Refused: VM_MISSING, VM_DUPLICATE, VALUE_INVALID (its subject is the variable), FLAVOR_INVALID,
     FLAVOR_UNKNOWN, FLAVOR_PART_UNMAPPED, SIZE_MISSING, SIZE_NOT_ALLOWED, DEST_REQUIRED, DEST_NOT_ALLOWED,

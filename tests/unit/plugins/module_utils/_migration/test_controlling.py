@@ -16,7 +16,6 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.controlling import check_options, plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
-    Live,
     LiveRequest,
     Migration,
     Operation,
