@@ -252,7 +252,7 @@ def _where(migration: Migration, status: Status, unheard: tuple[str, ...]) -> st
 def _kept(migration: Migration, status: Status, source: Sequence[Entry]) -> tuple[str, ...]:
     if status is Status.COMPLETED:
         left = _result(source, Phase.MOVE, Step.DEPART).get("kept", ())
-        return tuple(f"{migration.source}:{path}, which is not the guest's alone" for path in left)
+        return tuple(f"{migration.source}:{path}, which was not copied" for path in left)
     if status is Status.FINISHED:
         return (f"{migration.source}:{', '.join(migration.parked_in)} and its definition, until confirm or revert",)
     if status is Status.ERROR:
