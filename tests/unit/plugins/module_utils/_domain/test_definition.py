@@ -212,7 +212,8 @@ def test_a_disk_without_a_driver_has_no_format() -> None:
 
 def test_what_a_live_migration_asks_of_a_definition() -> None:
     devices = """<graphics type='vnc' listen='192.0.2.1'><listen type='address' address='192.0.2.1'/></graphics>
-      <graphics type='spice' listen='198.51.100.9'><listen type='network' network='x' address='198.51.100.9'/></graphics>
+      <graphics type='spice' listen='198.51.100.9'>
+        <listen type='network' network='x' address='198.51.100.9'/></graphics>
       <serial type='tcp'><source mode='bind' host='127.0.0.1' service='7000'/></serial>
       <serial type='tcp'><source mode='connect' host='203.0.113.9' service='7001'/></serial>"""
     xml = domain_xml(extra={"devices": devices, "domain": "<cpu mode='host-passthrough'/>"})
