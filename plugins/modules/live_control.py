@@ -13,8 +13,8 @@ author:
   - kvmops.mobility contributors (@kvmops)
 description:
   - >-
-    On the source, while another task carries a live migration out. What is ordered is done to libvirt's job at once, and
-    written down beside the migration's record for who watches it.
+    On the source, while another task carries a live migration out. What is ordered is done to libvirt's job at once,
+    and written down beside the migration's record for who watches it.
 extends_documentation_fragment:
   - kvmops.mobility.attributes
   - kvmops.mobility.attributes.acting

@@ -17,8 +17,8 @@ description:
     it: a transient systemd unit looks twice a second and does what the policy says. libvirt carries the migration out,
     so that it goes on when the unit, this module or the controller dies.
   - >-
-    A call that finds the migration going on attaches to it. Where its unit died, another one is started that watches on.
-    Where the link broke in post-copy, a new run asks libvirt to go on (libvirt 8.5 or later).
+    A call that finds the migration going on attaches to it. Where its unit died, another one is started that watches
+    on. Where the link broke in post-copy, a new run asks libvirt to go on (libvirt 8.5 or later).
   - >-
     How it ended is told by where the guest is. It fails with the code C(LIVE_ABORTED), C(LIVE_NOT_CONVERGING) or
     C(LIVE_FAILED) when the guest goes on here, with C(LIVE_LINK_BROKEN) or C(LIVE_UNCERTAIN) when the other side has to
@@ -41,8 +41,8 @@ options:
     type: path
   patience_s:
     description: >-
-      Disks that have not come closer to their end for so many seconds are given up: the guest writes as fast as the link
-      carries. The memory is what the policy is for.
+      Disks that have not come closer to their end for so many seconds are given up: the guest writes as fast as the
+      link carries. The memory is what the policy is for.
     type: int
     default: 120
   wait_s:
@@ -74,8 +74,8 @@ EXAMPLES = r"""
 RETURN = r"""
 state:
   description: >-
-    What the unit knows: C(began_at), the last C(sample) of the job, the C(downtime_ms) that was asked for last, what was
-    C(done) to it, whether it C(ended), libvirt's C(error), and libvirt's C(statistics) of a job that succeeded.
+    What the unit knows: C(began_at), the last C(sample) of the job, the C(downtime_ms) that was asked for last, what
+    was C(done) to it, whether it C(ended), libvirt's C(error), and libvirt's C(statistics) of a job that succeeded.
   returned: success, not in check mode, and when the guest goes on here
   type: dict
 ended:

@@ -102,7 +102,7 @@ class Job:
         return translated(self.name, attempted, call)
 
     def migrate(self, order: Order) -> None:
-        """Carry it out; comes back when libvirt is done, for better or worse. Its word is not the truth: see both hosts."""
+        """Carry it out; comes back when libvirt is done. Its word is not the truth: see where the guest is."""
         self._do("migrate it", lambda: self._handle.migrateToURI3(order.uri, parameters(order), flags(order)))
 
     def look(self, elapsed_s: float) -> Sample | None:
@@ -184,14 +184,10 @@ def _is_migration(stats: Mapping[str, Any]) -> bool:
 def sample(stats: Mapping[str, Any], elapsed_s: float, stage: Stage | None, limit_ms: int) -> Sample:
     """libvirt's words in ours; *stage* where the domain's state knows better."""
     memory, disks = int(stats.get("memory_total", 0)), int(stats.get("disk_total", 0))
-    if stage is None:
-        if memory:
-            stage = Stage.MEMORY
-        else:
-            stage = Stage.DISKS if disks else Stage.PREPARING
+    copying = Stage.DISKS if disks else Stage.PREPARING
     return Sample(
         elapsed_s=elapsed_s,
-        stage=stage,
+        stage=stage or (Stage.MEMORY if memory else copying),
         iteration=int(stats.get("memory_iteration", 0)),
         memory_total=memory,
         memory_remaining=int(stats.get("memory_remaining", 0)),

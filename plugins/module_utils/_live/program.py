@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, kvmops.mobility contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The program of a live migration's unit: it asks libvirt for the migration, or finds the one that goes on, and watches.
+"""The program of a live migration's unit: it asks libvirt for it, or finds the one that goes on, and watches.
 
 PRIVATE to the collection kvmops.mobility.
 """

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """When the downtime limit of a live migration rises, and when its time is up: Nova's arithmetic. Pure.
 
-Nova's libvirt driver, migration.py: downtime_steps, update_downtime, find_disk/data size, should_trigger_timeout_action.
+Nova's libvirt driver, migration.py: downtime_steps, update_downtime, should_trigger_timeout_action.
 
 PRIVATE to the collection kvmops.mobility.
 """

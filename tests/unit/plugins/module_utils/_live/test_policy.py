@@ -43,7 +43,7 @@ def kinds(actions: Iterable[Action]) -> list[type]:
 
 
 def test_nova_is_what_nova_does_when_it_is_told_nothing() -> None:
-    assert NOVA == Policy("nova", 500, 10, 75, 800, OnTimeout.ABORT)
+    assert Policy("nova", 500, 10, 75, 800, OnTimeout.ABORT) == NOVA
 
 
 @pytest.mark.parametrize(
