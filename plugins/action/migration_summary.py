@@ -51,7 +51,7 @@ def _line(guest: Mapping[str, Any], variables: Mapping[str, Any]) -> tuple[bool,
 
 def _handled(subject: str, guest: Mapping[str, Any], variables: Mapping[str, Any]) -> tuple[bool, str]:
     host = variables["hostvars"].get(guest["host"], {})
-    told = host.get("kvmops_told")
+    told = host.get("live_control_told")
     if told:
         return bool(told["ok"]), f"{subject}: {told['words']}"
     receipt = host.get("kvmops_receipt")

@@ -366,7 +366,7 @@ def test_one_did_not(hosts: dict[str, Any], words: str, capsys: pytest.CaptureFi
 
 @pytest.mark.parametrize("ok", [True, False])
 def test_what_came_of_an_order(ok: bool) -> None:
-    found = summarize([planned()], {"guest-web1": {"kvmops_told": {"ok": ok, "words": "given up, at once"}}})
+    found = summarize([planned()], {"guest-web1": {"live_control_told": {"ok": ok, "words": "given up, at once"}}})
     assert found["lines" if ok else "guests"] == (["web1: given up, at once"] if ok else ["web1"])
 
 
