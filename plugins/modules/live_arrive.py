@@ -46,6 +46,12 @@ guest_state:
   returned: success
   type: str
   sample: running
+statistics:
+  description: >-
+    libvirt's figures of the migration, with C(downtime) in ms; empty where it has none. The source forgets them with
+    the guest.
+  returned: success
+  type: dict
 definition_matches:
   description: Whether the stored definition is the planned one.
   returned: success, not in check mode

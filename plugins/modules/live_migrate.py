@@ -75,7 +75,8 @@ RETURN = r"""
 state:
   description: >-
     What the unit knows: C(began_at), the last C(sample) of the job, the C(downtime_ms) that was asked for last, what
-    was C(done) to it, whether it C(ended), libvirt's C(error), and libvirt's C(statistics) of a job that succeeded.
+    was C(done) to it, whether it C(ended), libvirt's C(error), and libvirt's C(statistics) of a job that ended, where
+    it has them: those of a migration that succeeded are in what M(kvmops.mobility.live_arrive) returns.
   returned: success, not in check mode, and when the guest goes on here
   type: dict
 ended:

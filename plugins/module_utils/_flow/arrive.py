@@ -36,7 +36,16 @@ def plan(context: Context) -> Plan:
     if live(migration).announce:
         effects.append(Effect("announce", f"announce {domain.name} once more", lambda: _announce(context, domain)))
     seen = Effect("seen", "see that its definition is the planned one", lambda: _definition(context, migration))
-    return Plan((*effects, seen), result={"arrived": True, "guest_state": domain.state()})
+    return Plan(
+        (*effects, seen),
+        result={"arrived": True, "guest_state": domain.state(), "statistics": _statistics(context, migration)},
+    )
+
+
+def _statistics(context: Context, migration: Migration) -> Mapping[str, Any]:
+    """libvirt's figures of the whole migration: the source forgets them with the domain."""
+    job = context.hypervisor.job(migration.uuid)
+    return job.last() if job is not None else {}
 
 
 def _arrived(context: Context, migration: Migration) -> Domain:
