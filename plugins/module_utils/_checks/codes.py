@@ -506,6 +506,11 @@ LIVE = (
         "The guest sees the processor of its hypervisor as it is, and goes on with it on the other one.",
         "Make sure that both have the same processor and microcode, or give the guest a named CPU model.",
     ),
+    _warn(
+        "LIVE_PORTS_CLOSED",
+        "The source does not get through to the ports that QEMU on the destination listens on for a migration.",
+        "Let it through to 49152 to 49215 there, or to those that its qemu.conf names (migration_port_min).",
+    ),
     _block(
         "LIVE_INTERNAL_SNAPSHOTS",
         "An image that would be copied has internal snapshots, which are not copied with it.",
