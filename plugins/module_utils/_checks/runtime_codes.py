@@ -143,6 +143,11 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
         "Compare both (virsh dumpxml --inactive); another version adds what it knows more.",
     ),
     (
+        "LIVE_DIRECTORY_KEPT",
+        "A directory that was made for a live migration holds something else by now, and stays after its undo.",
+        "Look what it is; it harms nothing.",
+    ),
+    (
         "LIVE_FAILED",
         "libvirt did not carry the guest to the destination; it goes on where it was.",
         "libvirt's words are in the message; mend that, then run it again.",

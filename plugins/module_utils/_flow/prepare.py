@@ -16,6 +16,7 @@ import posixpath
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding, Severity
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory, image
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import GuestDefinition
@@ -102,7 +103,8 @@ def _directory(path: str, index: int) -> Effect:
         os.chmod(path, _DIRECTORY_MODE)  # whatever the umask
         sync_directory(Path(path).parent)
 
-    return Effect(numbered("directory", index), f"make {path}", make, undo={"kind": "rmdir", "path": path})
+    undo = {"kind": "unmake_directory", "path": path}
+    return Effect(numbered("directory", index), f"make {path}", make, undo=undo)
 
 
 def _scratch(migration: Migration, disk: DiskPlan) -> str:
@@ -154,7 +156,8 @@ def unplace(context: Context, how: Mapping[str, str]) -> None:
         raise MobilityError(
             "DISK_IN_USE", how["from"], f"belongs to {', '.join(others)} here.", "Look whose it is; it is not removed."
         )
-    directory.rename(how["from"], how["to"])
+    if os.path.lexists(how["from"]):
+        directory.rename(how["from"], how["to"])
 
 
 def wait_until_gone(context: Context, uuid: str) -> None:
@@ -192,6 +195,25 @@ def unlink(context: Context, how: Mapping[str, str]) -> None:
             "PATH_NOT_OURS", how["path"], "does not carry this migration's id.", "It is not removed; look what it is."
         )
     remove_file(how["path"])
+
+
+def unmake_directory(context: Context, how: Mapping[str, str]) -> None:
+    """Remove a directory that was made, with the empty files that QEMU made in it for a guest that never ran here.
+
+    What holds something is nobody's to remove: then the directory stays, and harms nothing.
+    """
+    path = how["path"]
+    if not os.path.isdir(path):
+        return
+    for one in directory.entries(path):
+        if one.kind == "file" and not one.apparent_bytes and not directory.holders([f"{path}/{one.name}"]):
+            remove_file(f"{path}/{one.name}")
+    left = [one.name for one in directory.entries(path)]
+    if left:
+        message = f"holds {', '.join(left)}, which this migration did not make, and stays."
+        context.warn(Finding("LIVE_DIRECTORY_KEPT", path, message, "Look what it is.", Severity.WARN).line())
+        return
+    directory.remove_room(path)
 
 
 def remove_file(path: str) -> None:

@@ -241,4 +241,5 @@ _KINDS: Mapping[str, Callable[[Context, Mapping[str, Any]], None]] = {
     "end_live": live.end,
     "unplace": prepare.unplace,
     "unlink": prepare.unlink,
+    "unmake_directory": prepare.unmake_directory,
 }

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
@@ -100,6 +100,7 @@ policies = st.builds(
 )
 
 
+@settings(max_examples=50, deadline=None)
 @given(policies, st.floats(2, 500), st.lists(st.floats(0, 1e6), min_size=1, max_size=40))
 def test_any_policy_stays_below_its_ceiling_and_never_goes_back(
     policy: Policy, gib: float, moments: list[float]

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.schedule import (
@@ -79,6 +79,7 @@ def test_when_its_time_is_up(seconds: int, gib: float, limit: int) -> None:
     assert timeout_s(seconds, gib) == limit
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.integers(100, 60000), st.integers(3, 300), st.integers(3, 3000), st.floats(2, 4096))
 def test_it_never_falls_never_exceeds_and_ends_at_the_ceiling(ms: int, steps: int, delay: int, gib: float) -> None:
     found = downtime_steps(ms, steps, delay, gib)
