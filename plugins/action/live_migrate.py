@@ -5,18 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ansible.utils.display import Display
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import human_bytes
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import Sample, Stage
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.progress import progress
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import StepAction
 
 _RESULTS_KEPT = ("steps", "live_asked_at")
 """What the first call returns, and the later ones do not know."""
-_MIB = 2**20
 
 
 class ActionModule(StepAction):
@@ -44,31 +41,3 @@ class ActionModule(StepAction):
             self._task.args = {**given, "started": True}
         self._task.args = given
         return {**result, **{key: value for key, value in kept.items() if value is not None}}
-
-
-def progress(state: Mapping[str, Any]) -> str:
-    """How far a live migration is, in one line; *state* is what its unit has told."""
-    if not state or not state.get("sample"):
-        return "live migration: nothing is copied yet"
-    seen = Sample.from_result(state["sample"])
-    words = [f"live migration: {seen.stage.value}, {seen.elapsed_s:.0f} s"]
-    if seen.stage is Stage.DISKS:
-        words.append(f"{human_bytes(seen.disk_remaining)} of {human_bytes(seen.disk_total)} of the disks left")
-    elif seen.stage is not Stage.PREPARING:
-        words += _memory(seen)
-    return ", ".join(words)
-
-
-def _memory(seen: Sample) -> list[str]:
-    """Iteration, what is left, how fast it goes and how fast it grows, and what is done about it."""
-    words = [
-        f"iteration {seen.iteration}",
-        f"{human_bytes(seen.memory_remaining)} of {human_bytes(seen.memory_total)} of the memory left",
-        f"{seen.memory_bytes_s / _MIB:.0f} MiB/s",
-        f"dirtied at {seen.dirty_bytes_s / _MIB:.0f} MiB/s",
-    ]
-    if seen.throttle_percent:
-        words.append(f"guest slowed down by {seen.throttle_percent} %")
-    if seen.downtime_limit_ms:
-        words.append(f"downtime limit {seen.downtime_limit_ms} ms")
-    return words

@@ -26,7 +26,7 @@ options:
     description: What is asked for.
     type: str
     required: true
-    choices: [resize, migrate, confirm, revert]
+    choices: [resize, migrate, live_migrate, confirm, revert, abort, force_complete, retune]
   playbooks_version:
     description: Version of the playbooks that ask; refused when it is not the collection's.
     type: str
@@ -85,6 +85,20 @@ options:
       guest is off; V(quick) does what costs no time that grows with the disk.
     type: raw
     default: quick
+  policy:
+    description: >-
+      How patient a live migration is: V(nova), V(fast), V(gentle), or a mapping with what differs from one of them, its
+      C(name): C(max_downtime_ms), C(downtime_steps), C(downtime_delay_s), C(completion_timeout_s), and C(on_timeout)
+      V(abort) or V(force_complete).
+    type: raw
+    default: nova
+  live:
+    description: >-
+      How a live migration is carried out: C(copy_disks) (V(auto), V(true) or V(false)), C(tls), C(auto_converge),
+      C(post_copy), C(connections), C(compression) (V(none), V(xbzrle), V(zlib) or V(zstd)), C(zero_copy), C(tunnelled),
+      C(bandwidth_mib_s), C(announce), and C(max_downtime_ms), which beats the policy's. A retune takes
+      C(bandwidth_mib_s) and C(max_downtime_ms).
+    type: dict
   flavors:
     description: >-
       Flavors by name, each with C(vcpus), C(memory_mib), C(root_gib) and optionally C(ephemeral_gib) and
@@ -118,6 +132,10 @@ guests:
   elements: str
 moves:
   description: Whether the operation moves a guest.
+  returned: success
+  type: bool
+live:
+  description: Whether it moves it while it runs.
   returned: success
   type: bool
 request:

@@ -178,7 +178,7 @@ def _places(migration: Migration) -> list[str]:
 
 def _check_capacity(context: Context, migration: Migration) -> None:
     """Once more under the host's lock: another controller may have claimed since the plan was made."""
-    where = Path(migration.parkings[0].place).parent
+    where = next((Path(one.place).parent for one in migration.parkings), Path(migration.directory))
     facts = hypervisors.survey(context.hypervisor, context.store, str(where), context.clock)
     short = shortage(facts, migration)
     if short is not None:

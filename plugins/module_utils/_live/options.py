@@ -185,11 +185,12 @@ def too_old(options: Options, hosts: tuple[Versions, ...]) -> tuple[str, ...]:
                 ("QEMU", host.qemu, feature.qemu),
             ):
                 if has < needs:
-                    found.append(f"{feature.name} needs {what} {_dotted(needs)}, and {host.name} has {_dotted(has)}.")
+                    found.append(f"{feature.name} needs {what} {dotted(needs)}, and {host.name} has {dotted(has)}.")
     return tuple(found)
 
 
-def _dotted(version: int) -> str:
+def dotted(version: int) -> str:
+    """A version as people write it."""
     return f"{version // 1_000_000}.{version // 1000 % 1000}.{version % 1000}"
 
 

@@ -74,8 +74,8 @@ _LEAST = {"max_downtime_ms": 100, "downtime_steps": 3, "downtime_delay_s": 3, "c
 """Nova's."""
 
 
-def parse(given: object) -> Policy:
-    """The policy that was asked for: a name, or a mapping whose C(name) says what it differs from.
+def parse(given: object, base: Policy = NOVA) -> Policy:
+    """The policy that was asked for: a name, or a mapping whose C(name) says what it differs from, else from *base*.
 
     Raises Refused(POLICY_INVALID) that names what was wrong, and what is allowed.
     """
@@ -84,7 +84,8 @@ def parse(given: object) -> Policy:
     if not isinstance(given, Mapping):
         raise _invalid(repr(given), f"is neither a name ({_names()}) nor a mapping.")
     wanted = dict(given)
-    base = _named(str(wanted.pop("name", NOVA.name)))
+    if "name" in wanted:
+        base = _named(str(wanted.pop("name")))
     known = [one.name for one in fields(Policy) if one.name != "name"]
     for key in wanted:
         if key not in known:

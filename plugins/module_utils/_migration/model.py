@@ -32,6 +32,19 @@ class Operation(enum.Enum):
     LIVE_MIGRATE = "live_migrate"
     CONFIRM = "confirm"
     REVERT = "revert"
+    ABORT = "abort"
+    FORCE_COMPLETE = "force_complete"
+    RETUNE = "retune"
+
+    @property
+    def moves(self) -> bool:
+        """Whether it begins a migration; the others are about one that there is."""
+        return self in (Operation.RESIZE, Operation.MIGRATE, Operation.LIVE_MIGRATE)
+
+    @property
+    def controls(self) -> bool:
+        """Whether it is an order to a live migration that goes on."""
+        return self in (Operation.ABORT, Operation.FORCE_COMPLETE, Operation.RETUNE)
 
 
 class Transfer(enum.Enum):
@@ -131,6 +144,18 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class LiveRequest:
+    """What a live migration is asked for besides."""
+
+    policy: Policy
+    options: Options
+    """As typed, but for *copy_disks*."""
+    copy_disks: bool | None = None
+    """None: those are copied that only one of the hypervisors sees."""
+    announce: bool = False
+
+
+@dataclass(frozen=True)
 class Request:
     """What the operator asked for, validated and typed. One request may name many guests."""
 
@@ -150,6 +175,8 @@ class Request:
     transfer: Transfer | None = None
     """The one that was asked for; None: the best that can be had."""
     verify: Verify = Verify.QUICK
+    live: LiveRequest | None = None
+    """Of a live migration alone."""
 
     @property
     def names_a_size(self) -> bool:
@@ -194,6 +221,14 @@ class DiskPlan:
     def from_result(cls, data: Mapping[str, Any]) -> DiskPlan:
         """From the record's JSON."""
         return cls(**{**data, "backing": tuple(Link(**one) for one in data.get("backing", ()))})
+
+
+@dataclass(frozen=True)
+class PlanStep:
+    """One line of the plan for an operator."""
+
+    where: str
+    what: str
 
 
 _KEPT = ("resize", "reverted", "staging", "returning")

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.book import Book
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock, record, state
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
@@ -76,5 +77,6 @@ def _survey(store: Store, kept: Record, clock: Callable[[], float]) -> dict[str,
         "idle_s": max(0.0, clock() - entries[-1].at) if entries else 0.0,
         "status_here": state.derive_alone(entries, kept.role).value,
         "lock": asdict(holder) if holder is not None else None,
+        "live": Book(store, migration.id).report() if migration.live is not None else None,
         "paths": {path: os.path.lexists(path) for path in paths},
     }

@@ -392,7 +392,8 @@ PROVOKED_ON_REAL_HOSTS = {
     "TRUST_UNPROVEN",
 }
 """Codes that only a playbook can give; tests/e2e must name them."""
-NOT_CODES = {"VERIFY_RESIZE", "GUEST_CHECKS", "DESTINATION_CHECKS", "LC_ALL", "LIBVIRT_IMP_ERR"}
+CHECKS_BY_NAME = {f"{of}{part}" for of in ("", "LIVE_") for part in ("CHECKS", "GUEST_CHECKS", "DESTINATION_CHECKS")}
+NOT_CODES = {"VERIFY_RESIZE", "LC_ALL", "CREDENTIALS_DIRECTORY", "LIBVIRT_IMP_ERR", *CHECKS_BY_NAME}
 CATALOGUE = ("codes.py", "runtime_codes.py")
 THIS_FILE = Path(__file__).resolve()
 
