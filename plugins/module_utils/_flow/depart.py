@@ -12,7 +12,7 @@ import os
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow.live import unit_name
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow.live import here, unit_name
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.prepare import copied, remove_file, users
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Layout, Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
@@ -49,19 +49,21 @@ def _leftover(context: Context, migration: Migration) -> tuple[Effect, ...]:
 
     Raises Refused(GUEST_RUNS_HERE) when it has a process here.
     """
-    domain = context.hypervisor.find(migration.uuid)
-    if domain is None:
+    now = here(context)
+    if not now.defined:
         return ()
-    if not domain.is_off():
+    if now.active:
         raise Refused(
             "GUEST_RUNS_HERE",
             migration.name,
-            f"is {domain.state()} on the hypervisor that it has left.",
+            f"is {now.state} on the hypervisor that it has left.",
             "Stop here and look at both hypervisors: the guest must run on one only.",
         )
 
     def undefine() -> None:
-        domain.undefine(keep_nvram=True, keep_tpm=True, remove_managed_save=True)
+        domain = context.hypervisor.find(migration.uuid)
+        if domain is not None:
+            domain.undefine(keep_nvram=True, keep_tpm=True, remove_managed_save=True)
 
     return (Effect("undefine", f"undefine {migration.name} here", undefine),)
 

@@ -18,7 +18,7 @@ from urllib.parse import quote, urlencode
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, NotFound, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.prepare import live
-from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain, Pause
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import OFF, Domain, Pause
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.job import Job
 from ansible_collections.kvmops.mobility.plugins.module_utils._live import program
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.book import Book, Ordered
@@ -49,14 +49,30 @@ class Here:
     job: Job | None
 
     @property
+    def defined(self) -> bool:
+        """The guest is still known here. libvirt forgets it the moment it has left, also between two questions."""
+        return self.state != ""
+
+    @property
     def active(self) -> bool:
         """The guest has a process here."""
-        return self.domain is not None and not self.domain.is_off()
+        return self.state not in ("", OFF)
+
+    @property
+    def state(self) -> str:
+        """libvirt's, empty when it is not here."""
+        try:
+            return self.domain.state() if self.domain is not None else ""
+        except NotFound:
+            return ""
 
     @property
     def paused(self) -> Pause | None:
-        """Why it does not run, though it has."""
-        return self.domain.pause() if self.domain is not None else None
+        """Why it does not run, though it has a process."""
+        try:
+            return self.domain.pause() if self.domain is not None else None
+        except NotFound:
+            return None
 
     def look(self) -> Sample | None:
         """How far its job is; None without one."""
@@ -120,16 +136,15 @@ def _can_resume(context: Context, now: Here) -> bool:
 
 
 def _beginning(context: Context, now: Here) -> tuple[Effect, ...]:
-    domain = now.domain
-    if domain is None:
+    if not now.defined:
         raise NotFound(
             "DOMAIN_NOT_FOUND", now.migration.name, "is not on its source any more.", "See kvmops.mobility.status."
         )
-    if domain.is_off() or (domain.pause() is not None) != live(now.migration).was_paused:
+    if not now.active or (now.paused is not None) != live(now.migration).was_paused:
         raise Refused(
             "STATE_CHANGED",
             now.migration.name,
-            f"is {domain.state()} now, which is not what the plan was made for.",
+            f"is {now.state} now, which is not what the plan was made for.",
             "Run this again: the plan is made from what is there now.",
         )
     if now.book.aborted():
@@ -217,7 +232,7 @@ def _told(now: Here) -> Mapping[str, Any]:
     if not now.active:
         transient.forget(now.unit.name)
         # Where it is defined and off, it may have shut down by itself: the destination knows.
-        return _result(report, ended=True, succeeded=True if now.domain is None else None)
+        return _result(report, ended=True, succeeded=None if now.defined else True)
     if now.look() is not None and now.paused is not Pause.POST_COPY_BROKEN:
         return _result(report, ended=False)  # its unit died just now: the next call starts another
     transient.forget(now.unit.name)
@@ -287,7 +302,7 @@ def end(context: Context, _how: Mapping[str, Any]) -> None:
 
 
 def _check_here(now: Here) -> None:
-    if now.domain is not None and now.paused not in (Pause.POST_COPY, Pause.POST_COPY_BROKEN, Pause.MIGRATION):
+    if now.defined and now.paused not in (Pause.POST_COPY, Pause.POST_COPY_BROKEN, Pause.MIGRATION):
         return
     seen = now.look()
     if now.paused in (Pause.POST_COPY, Pause.POST_COPY_BROKEN) or (seen is not None and seen.stage in _POST_COPY):

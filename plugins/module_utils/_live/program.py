@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Lost, MobilityError
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Lost, MobilityError, NotFound
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connection import connect
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain, Pause
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
@@ -89,6 +89,9 @@ class Program:
                     lost_at = None
                     self._once(Hypervisor(connection))
                     return
+            except NotFound:
+                self._end("")  # it left between two questions
+                return
             except Lost as error:
                 lost_at = self._monotonic() if lost_at is None else lost_at
                 if self._monotonic() - lost_at >= _LOST_S:

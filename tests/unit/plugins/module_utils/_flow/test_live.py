@@ -11,6 +11,8 @@ import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import live as flow
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import undo
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
 from ansible_collections.kvmops.mobility.plugins.module_utils._live import program
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status, derive_alone
@@ -100,6 +102,21 @@ def test_an_end_within_the_first_call_is_told_at_once(here: Side) -> None:
 
     here.units.on_start = start
     assert here.migrate()["succeeded"] is True
+
+
+def test_a_guest_that_leaves_between_two_questions(here: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(here)
+    here.tell(ended=True)
+    find = Hypervisor.find
+
+    def leaving(self: Hypervisor, name_or_uuid: str) -> Domain | None:
+        found = find(self, name_or_uuid)
+        here.leave()
+        return found
+
+    monkeypatch.setattr(Hypervisor, "find", leaving)
+    now = flow.here(here.bed.context(**here.params()))
+    assert (now.defined, now.active, now.paused, now.look()) == (False, False, None, None)
 
 
 def test_a_guest_that_is_off_and_defined_may_have_shut_down_by_itself(here: Side) -> None:
