@@ -358,6 +358,15 @@ SITES: list[tuple[str, Site, tuple[str, ...]]] = [
         two(replace(HERE, claims=(claim(role="source", peer="c2", status="migrating"),)), hypervisor("c2"), (guest(),)),
         ("web1", "20261121-aaaa", "migrating on c1", "c2"),
     ),
+    (
+        "MIGRATION_OPEN",
+        two(
+            replace(HERE, claims=(claim(role="source", peer="c2", status="migrating", operation="live_migrate"),)),
+            hypervisor("c2"),
+            (guest(),),
+        ),
+        ("web1", "migrating on c1", "kvmops.mobility.recover"),
+    ),
 ]
 
 

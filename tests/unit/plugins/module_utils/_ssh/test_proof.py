@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from typing import Any
 
@@ -112,14 +113,14 @@ def test_ports_that_a_firewall_closes(monkeypatch: pytest.MonkeyPatch, error: OS
             raise error
         return Link()
 
-    monkeypatch.setattr(proof.socket, "create_connection", connect)
+    monkeypatch.setattr(socket, "create_connection", connect)
     (found,) = prove("ports")
     assert (found.ok, found.code, asked) == (not code, code, [(("192.0.2.2", 49152), 3)])
 
 
 def test_ports_are_tried_where_the_login_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     play(monkeypatch, "kvmops@", UNKNOWN)
-    monkeypatch.setattr(proof.socket, "create_connection", lambda *_more, **_words: Link())
+    monkeypatch.setattr(socket, "create_connection", lambda *_more, **_words: Link())
     assert [one.code for one in prove("ssh", "ports")] == ["HOST_KEY_UNKNOWN", ""]
 
 
