@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow.live import Here, ask_to_end, here, too_late
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow.live import Here, end_job, here, too_late
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.prepare import live
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Pause
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import Sample, Stage
@@ -24,8 +24,6 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 
 ORDERS = ("abort", "force_complete", "retune")
-_GONE_S = 30
-_POLL_S = 0.05
 _POST_COPY = (Stage.POST_COPY, Stage.POST_COPY_PAUSED)
 
 
@@ -74,16 +72,7 @@ def _abort(context: Context, now: Here, seen: Sample | None) -> Plan:
 
     def end() -> Mapping[str, Any]:
         began = context.monotonic()
-        while now.look() is not None:
-            ask_to_end(now)
-            if context.monotonic() - began >= _GONE_S:
-                raise MobilityError(
-                    "LIVE_STUCK",
-                    now.migration.name,
-                    f"libvirt has not ended its migration within {_GONE_S} s.",
-                    "Look at virsh domjobinfo; the guest goes on here.",
-                )
-            context.sleep(_POLL_S)
+        end_job(context, now)
         return {"gone_after_s": round(context.monotonic() - began, 3)}
 
     result = {"order": "abort", "stage": seen.stage.value, "takes_effect": "at once"}

@@ -30,6 +30,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._unit import paylo
 
 _POLL_S = 0.5
 _ENDED_S = 30
+_ENDING_POLL_S = 0.05
+_AGAIN_S = 1.0
 _QUIET_S = 1.0
 """No job for so long after the unit was ended: a request of its that was on its way has been heard by then."""
 _SSH_PORT = 22
@@ -276,9 +278,9 @@ def end(context: Context, _how: Mapping[str, Any]) -> None:
     now = here(context)
     _check_here(now)
     now.book.abort()  # a unit that has not asked libvirt yet does not
-    _end_job(context, now)
+    end_job(context, now)
     transient.forget(now.unit.name)
-    _end_job(context, now, quiet_s=_QUIET_S)
+    end_job(context, now, quiet_s=_QUIET_S)
     after = here(context)
     _check_here(after)
     run_again(after)
@@ -300,26 +302,34 @@ def _check_here(now: Here) -> None:
     )
 
 
-def _end_job(context: Context, now: Here, quiet_s: float = 0.0) -> None:
-    """Until there is none, and has been none for *quiet_s*."""
+def end_job(context: Context, now: Here, quiet_s: float = 0.0) -> None:
+    """Until there is none, and has been none for *quiet_s*. It is asked for once a second: libvirt has enough to do.
+
+    Raises Refused(ABORT_TOO_LATE), MobilityError(LIVE_STUCK).
+    """
     began = last = context.monotonic()
+    asked = began - _AGAIN_S
     while True:
-        if now.look() is not None:
-            ask_to_end(now)
-            last = context.monotonic()
-        elif context.monotonic() - last >= quiet_s:
-            return
-        if context.monotonic() - began >= _ENDED_S:
+        at = context.monotonic()
+        if now.look() is None:
+            if at - last >= quiet_s:
+                return
+        else:
+            last = at
+            if at - asked >= _AGAIN_S:
+                _ask_to_end(now)
+                asked = at
+        if at - began >= _ENDED_S:
             raise MobilityError(
                 "LIVE_STUCK",
                 now.migration.name,
                 f"libvirt has not ended its migration within {_ENDED_S} s.",
                 "Look at virsh domjobinfo; the guest goes on here. Then run kvmops.mobility.recover.",
             )
-        context.sleep(_POLL_S / 5)
+        context.sleep(_ENDING_POLL_S)
 
 
-def ask_to_end(now: Here) -> None:
+def _ask_to_end(now: Here) -> None:
     """Ask libvirt to end the job. One that ended by itself meanwhile is what was wanted; post-copy is too late."""
     try:
         if now.job is not None:

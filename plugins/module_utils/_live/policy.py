@@ -103,7 +103,7 @@ def _names() -> str:
     return ", ".join(POLICIES)
 
 
-def _value(key: str, value: object) -> object:
+def _value(key: str, value: object) -> Any:
     if key == "on_timeout":
         allowed = [one.value for one in OnTimeout]
         if value not in allowed:

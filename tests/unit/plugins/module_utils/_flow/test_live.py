@@ -14,6 +14,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._flow import undo
 from ansible_collections.kvmops.mobility.plugins.module_utils._live import program
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status, derive_alone
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Plan
 from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed
 from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
 from ansible_collections.kvmops.mobility.tests.unit.lively import (
@@ -303,7 +304,7 @@ def test_undo_that_is_overtaken_by_post_copy(here: Side) -> None:
 
 
 def test_what_has_arrived_is_not_undone(here: Side) -> None:
-    here.carry_out(Step.DEPART, lambda _context: flow.Plan())
+    here.carry_out(Step.DEPART, lambda _context: Plan())
     error = here.fails("ILLEGAL_MOVE", here.undo)
     assert "another live migration" in error.remedy
 

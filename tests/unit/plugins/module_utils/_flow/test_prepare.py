@@ -244,8 +244,13 @@ def test_a_guest_without_a_stored_definition_gets_one(bed: Bed, units: Units) ->
 def test_it_is_announced_when_that_was_asked_for(bed: Bed, units: Units, answers: bool) -> None:
     bed.guest()
     asked: list[dict[str, int]] = []
+
+    def announce(**how: int) -> dict[str, Any]:
+        asked.append(how)
+        return {}
+
     if answers:
-        bed.connection.answers["announce-self"] = lambda **how: asked.append(how) or {}
+        bed.connection.answers["announce-self"] = announce
     side = Side(bed, units, "destination", announce=True)
     assert see(side)["announced"] is answers
     assert [one["rounds"] for one in asked] == [5] * answers

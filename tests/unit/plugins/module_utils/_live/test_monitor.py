@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -134,7 +134,12 @@ def test_a_time_that_is_up(policy: Policy, more: dict[str, Any], done: str) -> N
 def test_that_it_pauses_is_written_before_it_does() -> None:
     watching = Watching(Job(MEMORY), policy=FORCING)
     known: list[bool] = []
-    watching.job.pause = lambda: known.append(bool(watching.written[-1]["paused"])) or watching.job.stages.clear()  # type: ignore[method-assign,func-returns-value]
+
+    def pause() -> None:
+        known.append(bool(watching.written[-1]["paused"]))
+        watching.job.stages.clear()
+
+    watching.job.pause = pause  # type: ignore[method-assign]
     watching.watch()
     assert known == [True]
 
@@ -247,13 +252,17 @@ def test_work_keeps_libvirts_words() -> None:
 
 def test_while_libvirt_has_not_come_back_it_is_not_over() -> None:
     release = threading.Event()
-    watching = Watching(Job(), work=Work(lambda: release.wait(10) and None))  # type: ignore[func-returns-value]
-    looks: Sequence[int] = []
+
+    def wait() -> None:
+        release.wait(10)
+
+    watching = Watching(Job(), work=Work(wait))
+    looks: list[int] = []
     sleep = watching.clock.sleep
 
     def slept(seconds: float) -> None:
         sleep(seconds)
-        looks.append(1)  # type: ignore[attr-defined]
+        looks.append(1)
         if len(looks) == 5:
             release.set()
             assert watching.monitor._work is not None
