@@ -221,9 +221,10 @@ def _members(move: Move, group: Group) -> tuple[list[str], list[str]]:
     here: set[str] = set()
     elsewhere: set[str] = set()
     for name, facts in move.site.hypervisors.items():
-        for one in (*facts.domains, *filter(is_open, facts.claims)):
-            if one.uuid != move.guest.uuid and {one.name, one.uuid} & set(group.guests):
-                (here if name == move.destination else elsewhere).add(one.name)
+        known = [(one.uuid, one.name) for one in facts.domains]
+        known += [(one.uuid, one.name) for one in facts.claims if is_open(one)]
+        others = {called for uuid, called in known if uuid != move.guest.uuid and {uuid, called} & set(group.guests)}
+        (here if name == move.destination else elsewhere).update(others)
     together = {one for one in elsewhere if one in move.request.guests}
     return sorted(here), sorted(elsewhere - here - together)
 

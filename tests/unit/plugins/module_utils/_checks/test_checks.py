@@ -213,9 +213,7 @@ CASES = [
     Case("DEST_INODES_FULL", ("web1", "c2", "17"), where=says(free_inodes=3)),
     Case("DEST_MEMORY_LOW", ("web1", "c2", "1000 MiB"), where=there(memory_mib_free=1000)),
     Case("DEST_PARENT_MISSING", ("web1", "c2", DIRECTORY), where=says(parent_exists=False)),
-    Case(
-        "GROUP_BROKEN", ("c2", "apart from web2", "anti-affinity"), asked=grouped("anti-affinity"), where=MATE
-    ),
+    Case("GROUP_BROKEN", ("c2", "apart from web2", "anti-affinity"), asked=grouped("anti-affinity"), where=MATE),
     Case("GROUP_WISH", ("apart from web2",), asked=grouped("soft-anti-affinity"), where=MATE),
     Case("GROUP_BROKEN", ("together with web2", "pair"), asked=grouped("affinity"), where=MATE_STAYS),
     Case("GROUP_WISH", ("together with web2",), asked=grouped("soft-affinity"), where=MATE_STAYS),
