@@ -157,8 +157,8 @@ def test_a_proof_that_could_not_be_made_is_told_of_every_destination() -> None:
         "msg": "CONTROLLER_NOT_VERIFYING: c1: believes anything. Set it.",
     }
     hosts: dict[str, dict[str, Any]] = {
-        "c1": {"kvmops_proofs": failed, "kvmops_visitors": {"peers": [{"name": "c2"}]}, "kvmops_hypervisor": {}},
-        "c2": {"kvmops_hypervisor": {}},
+        "c1": {"kvmops_proofs": failed, "kvmops_visitors": {"peers": [{"name": "c2"}]}, "kvmops_survey": {}},
+        "c2": {"kvmops_survey": {}},
     }
     found = _site._proofs(variables(hosts), "c1")
     assert found == {"c2": ProofFacts(False, "CONTROLLER_NOT_VERIFYING", "believes anything.", "Set it.")}
@@ -167,9 +167,9 @@ def test_a_proof_that_could_not_be_made_is_told_of_every_destination() -> None:
 @pytest.mark.parametrize(("destination", "names"), [("", ["c2", "c3"]), ("auto", ["c2", "c3"]), ("c3", ["c3"])])
 def test_whom_a_source_has_to_reach(destination: str, names: list[str]) -> None:
     hosts: dict[str, dict[str, Any]] = {
-        name: {"kvmops_hypervisor": {}, "ansible_host": f"{name}.example.com"} for name in ("c1", "c2", "c3")
+        name: {"kvmops_survey": {}, "ansible_host": f"{name}.example.com"} for name in ("c1", "c2", "c3")
     }
-    hosts["c1"]["kvmops_domains"] = {"domains": [{}]}
+    hosts["c1"]["kvmops_survey"] = {"domains": [{}]}
     found = _site.peers(variables(hosts), "c1", destination, 2222)
     assert [(one["name"], one["address"], one["port"]) for one in found] == [
         (name, f"{name}.example.com", 2222) for name in names
