@@ -110,6 +110,8 @@ class Travel:
         self.on: dict[str, Callable[[], object]] = {}
         """By method, what happens then."""
         self.completed: dict[str, Any] = {}
+        self.ended: Callable[[dict[str, Any]], None] = lambda _figures: None
+        """Tells who listens of its end."""
 
     def ask(self, method: str, *arguments: Any) -> None:
         self.asked.append((method, *arguments))
@@ -135,12 +137,16 @@ class Travel:
 
 
 class Listening:
-    """A virConnect for the events of block jobs."""
+    """A virConnect for the events of block jobs, and of the end of a migration."""
 
-    def __init__(self, jobs: Jobs) -> None:
+    def __init__(self, jobs: Jobs, travel: Travel) -> None:
         self._jobs = jobs
+        self._travel = travel
 
     def domainEventRegisterAny(self, handle: Any, event: int, callback: Any, opaque: Any) -> int:  # noqa: N802
+        if event == libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED:
+            self._travel.ended = lambda figures: callback(self, handle, figures, opaque)
+            return 0
         assert event == libvirt.VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2
         self._jobs.listeners.append(lambda target, status: callback(self, handle, target, 2, status, opaque))
         return len(self._jobs.listeners) - 1
@@ -178,7 +184,7 @@ class Handle:
         return xml
 
     def connect(self) -> Listening:
-        return Listening(self._jobs)
+        return Listening(self._jobs, self._travel)
 
     def blockJobInfo(self, target: str, _flags: int) -> dict[str, int]:  # noqa: N802 - libvirt's name
         if self._jobs.running or self._jobs.started:

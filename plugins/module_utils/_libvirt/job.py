@@ -96,6 +96,7 @@ class Job:
 
     def __init__(self, handle: Any) -> None:
         self._handle = handle
+        self._completed: Mapping[str, Any] = {}
         self.name: str = handle.name()
 
     def _do(self, attempted: str, call: Callable[[], _T]) -> _T:
@@ -140,14 +141,27 @@ class Job:
         except MobilityError:
             return 0
 
+    def listen(self) -> None:
+        """Hear libvirt's figures of its end: with the domain the source forgets them, and the destination has none of
+        one that ended in post-copy."""
+
+        def tell(_connection: object, _domain: object, figures: Mapping[str, Any], _opaque: object) -> None:
+            self._completed = dict(figures)
+
+        event = libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED
+        connection = self._handle.connect()
+        self._do("listen to its job", lambda: connection.domainEventRegisterAny(self._handle, event, tell, None))
+
     def last(self) -> Mapping[str, Any]:
         """libvirt's statistics of the job that ended here, empty when it has none."""
+        if self._completed:
+            return self._completed
         flag = libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED
         try:
             found: Mapping[str, Any] = self._do("read its last job", lambda: self._handle.jobStats(flag))
         except MobilityError:
             return {}
-        return found
+        return found if found.get("type", libvirt.VIR_DOMAIN_JOB_NONE) != libvirt.VIR_DOMAIN_JOB_NONE else {}
 
     def set_downtime(self, downtime_ms: int) -> None:
         """The longest that QEMU may plan to stop the guest for."""

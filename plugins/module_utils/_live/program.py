@@ -127,6 +127,7 @@ class Program:
             report.given_up = "it was asked for before it began"
             self._end_with(report)
             return
+        job.listen()
         work = self._work(domain, job, begun=earlier is not None)
         Monitor(job, work, self._bounds(), self._tools(), report).watch()
 

@@ -172,12 +172,12 @@ def landed(bed: Bed, units: Units) -> Side:
 
 def test_a_guest_that_runs_here_has_arrived(landed: Side) -> None:
     landed.bed.connection.answers["time"] = []
-    landed.travel.completed = {"downtime": 35}
+    landed.travel.completed = {"type": 3, "downtime": 35}
     found = see(landed)
     assert found["effects"] == ["autostart", "clock", "seen"]
     assert (found["arrived"], found["guest_state"], found["clock_set"]) == (True, "running", True)
     assert found["definition_matches"] is True
-    assert found["statistics"] == {"downtime": 35}
+    assert found["statistics"] == {"type": 3, "downtime": 35}
     assert landed.bed.domain().autostart() is True
     assert landed.bed.connection.answers["time"] == [1_700_000_000]
     assert see(landed)["effects"] == ["clock", "seen"]

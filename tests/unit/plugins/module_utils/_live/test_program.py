@@ -114,6 +114,11 @@ def test_a_broken_link_is_asked_to_be_mended(here: Side) -> None:
     assert flagged & libvirt.VIR_MIGRATE_POSTCOPY_RESUME
 
 
+def test_the_figures_of_its_end_are_heard(here: Side) -> None:
+    here.travel.on["migrateToURI3"] = lambda: here.travel.ended({"type": 3, "downtime": 42})
+    assert run(here)["statistics"] == {"type": 3, "downtime": 42}
+
+
 def test_an_abort_before_the_begin(here: Side) -> None:
     here.book.abort()
     report = run(here)
