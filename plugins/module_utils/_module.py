@@ -28,6 +28,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Mob
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connection import connect
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import LIBVIRT_IMP_ERR
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal_file import Journal
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import STATE_DIRECTORY, Store
@@ -49,6 +50,8 @@ class Spec:
     """The step of a flow this module is; adds the options migration and phase, and the journal."""
     step_optional: bool = False
     """The module also works by itself, without a migration."""
+    tells_journal: bool = False
+    """Its result has the journal as it is after the step, so that a receipt need not ask for it."""
     peer: bool = False
     """It logs in on the other hypervisor of the migration; adds user, port and the files for it."""
     required_if: tuple[Any, ...] = ()
@@ -169,6 +172,9 @@ def _carry_out(
         else:
             _apply(plan, None if plan.untouched else _journal(spec, context), context, result, done)
             result["steps"] = done
+            if spec.tells_journal:
+                entries = journal.read(context.store, context.params["migration"])
+                result["journal"] = [one.as_result() for one in entries]
     return result
 
 
@@ -235,30 +241,30 @@ def _journal(spec: Spec, context: Context) -> Journal | None:
 
 
 def _apply(
-    plan: Plan, journal: Journal | None, context: Context, result: dict[str, Any], done: list[dict[str, Any]]
+    plan: Plan, book: Journal | None, context: Context, result: dict[str, Any], done: list[dict[str, Any]]
 ) -> None:
     """Each effect between its two journal lines; the step's own lines around them all."""
-    if journal is None:
+    if book is None:
         for effect in plan.effects:
             result.update(_timed(effect, context, done))
         return
     began = {"effects": [one.name for one in plan.effects], "process": myself().as_result()}
-    journal.write(Event.BEGIN, result=began)
+    book.write(Event.BEGIN, result=began)
     try:
         for effect in plan.effects:
-            journal.write(Event.BEGIN, effect.name, effect.undo)
+            book.write(Event.BEGIN, effect.name, effect.undo)
             made = _timed(effect, context, done)
-            journal.write(Event.END, effect.name, result=made)
+            book.write(Event.END, effect.name, result=made)
             result.update(made)
     except MobilityError as error:
-        journal.write(Event.FAIL, result={"code": error.code, "message": str(error)})
+        book.write(Event.FAIL, result={"code": error.code, "message": str(error)})
         raise
     except OSError as error:
         # The journal may be on the very file system that failed: then the missing end says as much.
         with contextlib.suppress(OSError):
-            journal.write(Event.FAIL, result={"code": "FILE_SYSTEM_FAILED", "message": str(error)})
+            book.write(Event.FAIL, result={"code": "FILE_SYSTEM_FAILED", "message": str(error)})
         raise
-    journal.write(Event.END, result={key: value for key, value in result.items() if key != "diff"})
+    book.write(Event.END, result={key: value for key, value in result.items() if key != "diff"})
 
 
 def _timed(effect: Effect, context: Context, done: list[dict[str, Any]]) -> dict[str, Any]:

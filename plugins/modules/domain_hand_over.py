@@ -118,6 +118,12 @@ fenced_at:
   returned: when it was
   type: float
 
+journal:
+  description: What this hypervisor's journal of the migration says after the step.
+  returned: success, not in check mode
+  type: list
+  elements: dict
+
 steps:
   description: The effects, in order; in check mode those that would be.
   returned: always
@@ -140,7 +146,7 @@ def main() -> None:
         "mirrored": {"type": "bool", "default": False},
         "files": {"type": "dict", "default": {}},
     }
-    run(Spec(options=options, step=Step.HAND_OVER, peer=True), plan)
+    run(Spec(options=options, step=Step.HAND_OVER, peer=True, tells_journal=True), plan)
 
 
 if __name__ == "__main__":

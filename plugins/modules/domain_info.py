@@ -53,16 +53,13 @@ domains:
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._survey.domain import disk_paths, survey
+from ansible_collections.kvmops.mobility.plugins.module_utils._survey.domain import chosen
 
 
 def work(context: Context) -> Plan:
     """Survey the guests that are here."""
-    everyone = context.hypervisor.domains()
-    names = context.params["names"]
-    chosen = [one for one in everyone if names is None or one.name in names or one.uuid in names]
-    neighbours = disk_paths(everyone) if chosen else {}
-    return Plan(result={"domains": [survey(one, neighbours, context.clock).as_result() for one in chosen]})
+    found = chosen(context.hypervisor, context.params["names"], context.clock)
+    return Plan(result={"domains": [one.as_result() for one in found]})
 
 
 def main() -> None:

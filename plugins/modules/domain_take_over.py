@@ -105,6 +105,12 @@ start_wait_s:
   returned: when it was started
   type: float
 
+journal:
+  description: What this hypervisor's journal of the migration says after the step.
+  returned: success, not in check mode
+  type: list
+  elements: dict
+
 steps:
   description: The effects, in order; in check mode those that would be.
   returned: always
@@ -132,7 +138,7 @@ def main() -> None:
         "directory_owner": {"type": "dict", "default": {}},
         "mirrored": {"type": "bool", "default": False},
     }
-    run(Spec(options=options, step=Step.TAKE_OVER), plan)
+    run(Spec(options=options, step=Step.TAKE_OVER, tells_journal=True), plan)
 
 
 if __name__ == "__main__":

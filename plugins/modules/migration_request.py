@@ -109,6 +109,11 @@ options:
       How free capacity is counted; C(rule) is V(placement) or V(kilo), with C(cpu_ratio), C(memory_ratio),
       C(disk_ratio), C(reserved_vcpus), C(reserved_memory_mib) and C(reserved_disk_gib).
     type: dict
+  groups:
+    description: >-
+      Guests that belong on one hypervisor or never on the same, by name of the group, each with C(guests) and
+      C(policy): V(affinity), V(anti-affinity), V(soft-affinity) or V(soft-anti-affinity).
+    type: dict
   stop:
     description: How a guest is stopped; C(timeout_s), C(retry_interval_s), and C(on_timeout) V(abort) or V(force).
     type: dict

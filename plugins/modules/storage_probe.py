@@ -62,8 +62,6 @@ probes:
     /var/lib/libvirt/images/web1: 3b0d0a3c9a0e4d8ab6a7b1f1a4c5d6e7
 """
 
-from typing import Any
-
 from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._survey import probe
@@ -73,14 +71,7 @@ def work(context: Context) -> Plan:
     """Plant or pull."""
     if context.params["state"] == "absent":
         return Plan(tuple(_pull(where, token) for where, token in context.params["probes"].items() if token))
-    directories = context.params["directories"]
-
-    def plant() -> dict[str, Any]:
-        return {"probes": {where: probe.plant(where, context.clock) for where in directories}}
-
-    if not directories:
-        return Plan(result={"probes": {}})
-    return Plan((Effect("plant", f"plant a probe in {', '.join(directories)}", plant),), result={"probes": {}})
+    return Plan(probe.planting(context.params["directories"], context.clock), result={"probes": {}})
 
 
 def _pull(where: str, token: str) -> Effect:

@@ -27,7 +27,7 @@ _UNCERTAIN_S = 1.0
 def hypervisors(variables: Mapping[str, Any]) -> tuple[str, ...]:
     """Inventory names of the hypervisors that were asked: of the whole group, or of those only_hosts named."""
     group = variables.get("groups", {}).get("hypervisors", ())
-    answers = ("kvmops_hypervisor", "kvmops_migrations", "kvmops_unusable")
+    answers = ("kvmops_survey", "kvmops_migrations", "kvmops_unusable")
     return tuple(name for name in group if any(one in variables["hostvars"][name] for one in answers))
 
 
@@ -42,8 +42,7 @@ def result_of(variables: Mapping[str, Any], host: str, name: str) -> Mapping[str
 def read_site(variables: Mapping[str, Any]) -> Site:
     """The site as the locate play found it."""
     names = hypervisors(variables)
-    surveyed = {name: result_of(variables, name, "kvmops_hypervisor") for name in names}
-    guests = {name: result_of(variables, name, "kvmops_domains") for name in names}
+    surveyed = {name: result_of(variables, name, "kvmops_survey") for name in names}
     fits = {name: result_of(variables, name, "kvmops_fits") for name in names}
     return Site(
         hypervisors={
@@ -54,8 +53,8 @@ def read_site(variables: Mapping[str, Any]) -> Site:
         unreachable=unreachable(variables),
         guests={
             name: tuple(DomainFacts.from_result(guest) for guest in one["domains"])
-            for name, one in guests.items()
-            if one
+            for name, one in surveyed.items()
+            if one and "domains" in one
         },
         fits={
             name: {uuid: FitFacts.from_result(fit) for uuid, fit in one["fits"].items()}
@@ -97,9 +96,9 @@ def visitors(variables: Mapping[str, Any], *, live: bool = False) -> list[dict[s
     """The located guests, as domain_fit_info takes them; for a live migration as they run."""
     found: list[dict[str, Any]] = []
     for name in hypervisors(variables):
-        located = result_of(variables, name, "kvmops_domains") or {"domains": ()}
-        planted = result_of(variables, name, "kvmops_probes") or {"probes": {}}
-        found += [_visitor(DomainFacts.from_result(one), planted["probes"], live=live) for one in located["domains"]]
+        located = result_of(variables, name, "kvmops_survey") or {}
+        planted = located.get("probes", {})
+        found += [_visitor(DomainFacts.from_result(one), planted, live=live) for one in located.get("domains", ())]
     return found
 
 
@@ -117,11 +116,11 @@ def _visitor(guest: DomainFacts, planted: Mapping[str, str], *, live: bool) -> d
 
 def peers(variables: Mapping[str, Any], here: str, destination: str, port: int) -> list[dict[str, Any]]:
     """Whom *here* has to reach with the wanted guests it has: the destination, or every other when that is open."""
-    located = result_of(variables, here, "kvmops_domains") or {"domains": ()}
+    located = result_of(variables, here, "kvmops_survey") or {}
     others = [name for name in hypervisors(variables) if name != here and destination in ("", "auto", name)]
     return [
         {"name": name, "address": address(variables["hostvars"][name], name), "port": port}
-        for name in (others if located["domains"] else ())
+        for name in (others if located.get("domains") else ())
     ]
 
 
@@ -132,16 +131,17 @@ def _plain(failure: Mapping[str, Any]) -> str:
 
 
 def migrations(variables: Mapping[str, Any]) -> dict[str, Sequence[Mapping[str, Any]]]:
-    """What migration_info returned, by inventory name."""
-    answers = {name: result_of(variables, name, "kvmops_migrations") for name in hypervisors(variables)}
-    return {name: one["migrations"] for name, one in answers.items() if one}
+    """What migration_info or migration_survey returned, by inventory name."""
+    tasks = ("kvmops_survey", "kvmops_migrations")
+    answers = {(name, task): result_of(variables, name, task) for name in hypervisors(variables) for task in tasks}
+    return {name: one["migrations"] for (name, _task), one in answers.items() if one and "migrations" in one}
 
 
 def clock_offset_s(variables: Mapping[str, Any], source: str, destination: str) -> float:
     """The destination's clock minus the source's, seconds; 0 when it is too small to tell."""
     offsets = []
     for name in (source, destination):
-        one = result_of(variables, name, "kvmops_hypervisor")
+        one = result_of(variables, name, "kvmops_survey")
         if one is None:
             return 0.0
         offsets.append(_ahead_s(one))

@@ -188,7 +188,7 @@ class TestMirrored(Back):
         (handed,) = mirrored.run.of("domain_hand_over")
         assert handed["mirrored"]
         assert mirrored.run.of("disk_copy") == ()
-        (taken,) = mirrored.run.of("domain_take_over")
+        _rehearsed, taken = mirrored.run.of("domain_take_over")
         assert set(taken["mirror_evidence"]) == {"vda", "vdb"}
 
     def test_the_receipt_says_the_size_it_has(self, mirrored: Stage) -> None:

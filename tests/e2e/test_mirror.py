@@ -68,7 +68,7 @@ def test_a_guest_that_writes_is_moved_with_nothing_left_to_copy(guest: str) -> N
     after = lab.verify(guest)
     assert (after.host, after.problems, after.sums) == ("c2", (), before.sums)
     assert after.config_drive_ok
-    (taken,) = done.of("domain_take_over")
+    _rehearsed, taken = done.of("domain_take_over")
     for seen in taken["mirror_evidence"].values():
         assert (seen["errors"], seen["unflushed"], seen["unanswered"], seen["said_goodbye"]) == (0, 0, 0, True)
     kept = [lab.shell("c1", f"qemu-img info -f qcow2 {IMAGES}/{guest}_resize/{one}") for one in ("disk", "disk1")]

@@ -36,7 +36,7 @@ ON_THE_CONTROLLER = {
     for name in ("include_tasks", "include_role", "set_fact", "fail", "assert", "debug", "meta")
 }
 OPERATORS = frozenset(documented_options("migration_request")) | {"only_hosts", "all", "select", "query", "strategy"}
-OPERATORS_ONLY = OPERATORS - {"capacity", "stop", "flavors", "operation", "playbooks_version"}
+OPERATORS_ONLY = OPERATORS - {"capacity", "stop", "flavors", "groups", "operation", "playbooks_version"}
 """Those names come from kvmops_capacity and so on, never from the operator's command line."""
 HOST_ROLES = ("ssh_trust",)
 """Roles that run on the hypervisors themselves, not on a host that stands for a guest."""

@@ -86,6 +86,7 @@ LIVE_DESTINATION_CHECKS: tuple[Check, ...] = (
     placement.capacity,
     placement.memory_now,
     placement.identity,
+    placement.groups,
     *host.CHECKS,
     *live.CHECKS,
 )

@@ -407,6 +407,16 @@ PLACEMENT = (
         "The directory above the guest's own is not there.",
         "Make the same directory on the destination, with the same owner and mode as on the source.",
     ),
+    _block(
+        "GROUP_BROKEN",
+        "The guest would come to a hypervisor that its group keeps it from (kvmops_groups).",
+        "Choose another destination, move the others with it, or change the group.",
+    ),
+    _warn(
+        "GROUP_WISH",
+        "The guest comes to a hypervisor that its group would rather keep it from (kvmops_groups).",
+        "Nothing has to be done; another destination would be better.",
+    ),
     _block("NAME_TAKEN", "Another guest on the destination has the name.", "Rename one of them with virsh domrename."),
     _block(
         "UUID_TAKEN",

@@ -34,8 +34,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts i
 MOVABLE_STATES = ("running", "blocked", "paused")
 SAFE_CACHES = frozenset({"none", "directsync"})
 """With these nothing of a disk is kept in the memory of a hypervisor."""
-CLOCKS_S = 1.0
-"""Less is not told from the time that a module call takes."""
+CLOCKS_S = 2.0
+"""Less is not told from the time that the survey of a hypervisor takes."""
 _SHARED_BY_HARDWARE = ("host-passthrough", "maximum")
 
 

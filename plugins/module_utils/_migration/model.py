@@ -143,6 +143,35 @@ class Stop:
     """abort: the guest goes on and nothing moves; force: the plug is pulled."""
 
 
+class Together(enum.Enum):
+    """Nova's policies of a server group: who may be on one hypervisor."""
+
+    AFFINITY = "affinity"
+    ANTI_AFFINITY = "anti-affinity"
+    SOFT_AFFINITY = "soft-affinity"
+    SOFT_ANTI_AFFINITY = "soft-anti-affinity"
+
+    @property
+    def soft(self) -> bool:
+        """Whether it is a wish only."""
+        return self in (Together.SOFT_AFFINITY, Together.SOFT_ANTI_AFFINITY)
+
+    @property
+    def apart(self) -> bool:
+        """Whether they are kept from each other."""
+        return self in (Together.ANTI_AFFINITY, Together.SOFT_ANTI_AFFINITY)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Guests that belong on one hypervisor, or never on the same."""
+
+    name: str
+    policy: Together
+    guests: tuple[str, ...]
+    """Names or UUIDs as typed."""
+
+
 @dataclass(frozen=True)
 class LiveRequest:
     """What a live migration is asked for besides."""
@@ -177,6 +206,7 @@ class Request:
     verify: Verify = Verify.QUICK
     live: LiveRequest | None = None
     """Of a live migration alone."""
+    groups: tuple[Group, ...] = ()
 
     @property
     def names_a_size(self) -> bool:

@@ -25,9 +25,11 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
     Capacity,
     ClaimRule,
     Flavor,
+    Group,
     Operation,
     Request,
     Stop,
+    Together,
     Transfer,
     Verify,
 )
@@ -53,9 +55,9 @@ def parse_request(raw: Mapping[str, Any]) -> Request:
     """The request that the variables in *raw* make.
 
     It reads operation, vm, flavor, vcpus, memory_mib, root_gib, dest, root_disk, allow_managed, flavors, capacity,
-    stop, transfer, verify, policy and live, and leaves other keys alone. C(flavors) replaces OpenStack's five. Numbers
-    given beside a flavor override that part of it: C(flavor=m1.large root_gib=100) is m1.large with a root disk of
-    100 GiB.
+    stop, transfer, verify, policy, live and groups, and leaves other keys alone. C(flavors) replaces OpenStack's five.
+    Numbers given beside a flavor override that part of it: C(flavor=m1.large root_gib=100) is m1.large with a root disk
+    of 100 GiB.
 
     Raises Refused: VM_MISSING, VM_DUPLICATE, VALUE_INVALID (its subject is the variable), FLAVOR_INVALID,
     FLAVOR_UNKNOWN, FLAVOR_PART_UNMAPPED, SIZE_MISSING, SIZE_NOT_ALLOWED, DEST_REQUIRED, DEST_NOT_ALLOWED,
@@ -80,6 +82,7 @@ def parse_request(raw: Mapping[str, Any]) -> Request:
         transfer=_transfer(given.get("transfer", AUTO)),
         verify=Verify(choice("verify", given.get("verify", Verify.QUICK.value), [one.value for one in Verify])),
         live=parse_live(given) if operation is Operation.LIVE_MIGRATE else None,
+        groups=_groups(given.get("groups", {})),
     )
 
 
@@ -168,6 +171,22 @@ def _capacity(value: Any) -> Capacity:
             "kvmops_capacity.reserved_disk_gib", given.get("reserved_disk_gib", default.reserved_disk_gib), 0
         ),
     )
+
+
+def _groups(value: Any) -> tuple[Group, ...]:
+    if not isinstance(value, Mapping):
+        raise invalid("kvmops_groups", value, "a mapping of names to groups, each with policy and guests")
+    return tuple(_group(str(name), one) for name, one in value.items())
+
+
+def _group(name: str, value: Any) -> Group:
+    variable = f"kvmops_groups.{name}"
+    given = section(variable, value, ("guests", "policy"))
+    members = given.get("guests")
+    if not isinstance(members, Sequence) or isinstance(members, str) or not members:
+        raise invalid(f"{variable}.guests", members, "a list of names or UUIDs")
+    policy = choice(f"{variable}.policy", given.get("policy"), [one.value for one in Together])
+    return Group(name, Together(policy), tuple(_guest(one) for one in members))
 
 
 def _stop(value: Any) -> Stop:

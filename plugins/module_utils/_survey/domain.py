@@ -18,6 +18,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit import live_difference
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import DiskFacts, DomainFacts, LinkFacts
 
 _BLOCK = 512
@@ -40,6 +41,14 @@ def _paths(disk: DiskElement) -> Iterator[str]:
         seen.add(path)
         yield path
         path = image.recorded_backing(path) if disk.format != "raw" else ""
+
+
+def chosen(hypervisor: Hypervisor, names: Sequence[str] | None, clock: Callable[[], float]) -> tuple[DomainFacts, ...]:
+    """The guests that are here of *names* (or UUIDs); without it, all."""
+    everyone = hypervisor.domains()
+    wanted = [one for one in everyone if names is None or one.name in names or one.uuid in names]
+    neighbours = disk_paths(everyone) if wanted else {}
+    return tuple(survey(one, neighbours, clock) for one in wanted)
 
 
 def survey(domain: Domain, neighbours: Mapping[str, tuple[str, ...]], clock: Callable[[], float]) -> DomainFacts:

@@ -9,7 +9,7 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -26,18 +26,21 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._unit.process impo
 
 def plan(context: Context) -> Plan:
     """The migrations that the module's filters let through."""
+    ids = context.params["migrations"]
+    found = [one for one in of_guests(context, context.params["guests"]) if ids is None or one["id"] in ids]
+    closed = {status.value for status in state.CLOSED} if context.params["open_only"] else set()
+    return Plan(result={"migrations": [one for one in found if one["status_here"] not in closed]})
+
+
+def of_guests(context: Context, guests: Sequence[str] | None) -> list[dict[str, Any]]:
+    """What is known here of the migrations of *guests* (names or UUIDs), or of all, the oldest first."""
     kept = (record.read(context.store, one) for one in context.store.migrations())
-    wanted = (one for one in kept if one is not None and _named(one, context.params))
-    found = (_survey(context.store, one, context.clock) for one in sorted(wanted, key=lambda one: one.at))
-    open_only = context.params["open_only"]
-    closed = {status.value for status in state.CLOSED}
-    return Plan(result={"migrations": [one for one in found if not (open_only and one["status_here"] in closed)]})
+    wanted = [one for one in kept if one is not None and _is_of(one, guests)]
+    return [_survey(context.store, one, context.clock) for one in sorted(wanted, key=lambda one: one.at)]
 
 
-def _named(kept: Record, params: Mapping[str, Any]) -> bool:
-    guests, ids = params["guests"], params["migrations"]
-    by_guest = guests is None or kept.migration.name in guests or kept.migration.uuid in guests
-    return by_guest and (ids is None or kept.migration.id in ids)
+def _is_of(kept: Record, guests: Sequence[str] | None) -> bool:
+    return guests is None or kept.migration.name in guests or kept.migration.uuid in guests
 
 
 def _working(entries: Sequence[Entry]) -> bool:

@@ -15,8 +15,11 @@ import contextlib
 import enum
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Effect
 
 _PREFIX = ".kvmops-probe-"
 _STALE_S = 3600
@@ -46,6 +49,15 @@ def plant(directory: str, clock: Callable[[], float]) -> str:
         probe.flush()
         os.fsync(probe.fileno())
     return token
+
+
+def planting(directories: Sequence[str], clock: Callable[[], float]) -> tuple[Effect, ...]:
+    """The effect of planting one in each of *directories*; its result has the tokens as C(probes)."""
+
+    def work() -> dict[str, Any]:
+        return {"probes": {where: plant(where, clock) for where in directories}}
+
+    return (Effect("plant", f"plant a probe in {', '.join(directories)}", work),) if directories else ()
 
 
 def _sweep(directory: Path, before: float) -> None:

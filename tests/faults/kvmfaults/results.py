@@ -83,13 +83,22 @@ def kept_summary() -> dict[str, int]:
 
 
 def figure() -> str:
-    """The README's sentence, from all that is kept. Raises ValueError when nothing is, or it is of several commits."""
+    """The README's sentences, one for each commit of the code that results are kept of, the newest first.
+
+    Raises ValueError when nothing is kept, or something of code that was never committed.
+    """
     shards = _shards()
-    commits = sorted({one["commit"] for one in shards})
-    if len(commits) != 1 or commits[0].endswith("-dirty"):
-        raise ValueError(f"results have to be of one commit, these are of: {', '.join(commits) or 'none'}")
-    distinct = len({one["case"] for shard in shards for one in shard["results"] if one["landed"]})
-    return f"Last kept run: {line(kept_summary())}; {distinct} distinct faults landed, at commit `{commits[0]}`."
+    latest = {one["commit"]: one["at"] for one in sorted(shards, key=lambda one: str(one["at"]))}
+    if not latest or any(one.endswith("-dirty") for one in latest):
+        raise ValueError(f"results have to be of committed code, these are of: {', '.join(latest) or 'none'}")
+    newest_first = sorted(latest, key=lambda one: str(latest[one]), reverse=True)
+    return " ".join(_sentence(one, [shard for shard in shards if shard["commit"] == one]) for one in newest_first)
+
+
+def _sentence(of_commit: str, shards: Sequence[Mapping[str, Any]]) -> str:
+    every = [one for shard in shards for one in shard["results"]]
+    distinct = len({one["case"] for one in every if one["landed"]})
+    return f"At commit `{of_commit}`: {line(summary(every))}; {distinct} distinct faults landed."
 
 
 def in_readme() -> str:

@@ -65,8 +65,12 @@ def located(*guests: Any) -> dict[str, dict[str, Any]]:
     here = hypervisor("c1", domains=tuple(summary(one.name, one.uuid) for one in found))
     return {
         host: {
-            "kvmops_hypervisor": {"hypervisor": facts.as_result(), "controller_clock": {"ended": facts.clock}},
-            "kvmops_domains": {"domains": [one.as_result() for one in found] if host == "c1" else []},
+            "kvmops_survey": {
+                "hypervisor": facts.as_result(),
+                "domains": [one.as_result() for one in found] if host == "c1" else [],
+                "probes": {},
+                "controller_clock": {"ended": facts.clock},
+            },
             "kvmops_fits": {"fits": {one.uuid: fit(one.uuid).as_result() for one in found} if host == "c2" else {}},
         }
         for host, facts in (("c1", here), ("c2", hypervisor("c2")))
@@ -195,7 +199,7 @@ def test_a_live_migration_is_planned_with_what_is_told_of_it() -> None:
 
 def test_clocks_that_are_apart_are_seen() -> None:
     hosts = located()
-    hosts["c2"]["kvmops_hypervisor"]["controller_clock"]["ended"] -= 61.0
+    hosts["c2"]["kvmops_survey"]["controller_clock"]["ended"] -= 61.0
     (only,) = make_plan(hosts, **LIVE_ASKED)["guests"]
     assert [one["code"] for one in only["findings"]] == ["CLOCKS_DIFFER"]
 

@@ -15,6 +15,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._disk import image
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import GuestDefinition
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import NotFound, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._survey import everything, probe
 from ansible_collections.kvmops.mobility.plugins.modules import (
     disk_resize,
     domain_define,
@@ -23,7 +24,7 @@ from ansible_collections.kvmops.mobility.plugins.modules import (
     hypervisor_info,
     storage_probe,
 )
-from ansible_collections.kvmops.mobility.tests.unit.bed import MIB, Bed, names
+from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed, names
 from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
 
 
@@ -216,6 +217,26 @@ def test_domain_info(bed: Bed, wanted: list[str] | None, count: int) -> None:
         assert (found[0]["name"], found[0]["directory"]) == ("web1", bed.directory)
         assert [one["name"] for one in found[0]["directory_entries"]] == ["disk"]
         assert found[0]["disks"][0]["virtual_bytes"] == MIB
+
+
+def test_a_survey_for_a_move_is_all_of_that_in_one(bed: Bed) -> None:
+    bed.guest()
+    plan = everything.plan(bed.context(guests=["web1"], moves=True))
+    assert [one["name"] for one in plan.result["domains"]] == ["web1"]
+    assert plan.result["hypervisor"]["hostname"] == bed.hypervisor.hostname
+    planted = apply(plan)["probes"]
+    assert list(planted) == [bed.directory]
+    assert probe.seen(bed.directory, planted[bed.directory]) is probe.Seen.YES
+    assert everything.plan(bed.context(guests=["db1"], moves=True)).effects == ()
+
+
+def test_a_survey_for_a_verdict_reads_the_migrations(bed: Bed) -> None:
+    bed.keep_record("source")
+    told = everything.plan(bed.context(guests=["web1"], moves=False))
+    assert told.effects == ()
+    assert [one["id"] for one in told.result["migrations"]] == [ID]
+    assert "domains" not in told.result
+    assert everything.plan(bed.context(guests=["db1"], moves=False)).result["migrations"] == []
 
 
 def test_hypervisor_info(bed: Bed) -> None:

@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -12,11 +13,17 @@ from ansible_collections.kvmops.mobility.tests.unit.builders import DIRECTORY, U
 from ansible_collections.kvmops.mobility.tests.unit.controller import variables
 
 
-def surveyed(name: str, clock: float = 1000.0, ended: float = 1000.0, **more: Any) -> dict[str, Any]:
+def surveyed(
+    name: str, clock: float = 1000.0, ended: float = 1000.0, probes: Mapping[str, str] | None = None, **more: Any
+) -> dict[str, Any]:
     facts = hypervisor(name, clock=clock, domains=(summary(),) if name == "c1" else ())
     return {
-        "kvmops_hypervisor": {"hypervisor": facts.as_result(), "controller_clock": {"ended": ended}},
-        "kvmops_domains": {"domains": [guest().as_result()] if name == "c1" else []},
+        "kvmops_survey": {
+            "hypervisor": facts.as_result(),
+            "domains": [guest().as_result()] if name == "c1" else [],
+            "probes": probes or {},
+            "controller_clock": {"ended": ended},
+        },
         "kvmops_fits": {"fits": {UUID: fit().as_result()}},
         **more,
     }
@@ -38,7 +45,7 @@ def test_the_site_as_it_was_found() -> None:
 
 
 def test_a_hypervisor_that_did_not_answer() -> None:
-    silent = {"kvmops_hypervisor": FAILED, "kvmops_unusable": "no route to host"}
+    silent = {"kvmops_survey": FAILED, "kvmops_unusable": "no route to host"}
     found = _site.read_site(variables({"c1": surveyed("c1"), "c2": silent}))
     assert set(found.hypervisors) == {"c1"}
     assert found.unreachable == {"c2": "no route to host"}
@@ -84,12 +91,9 @@ def test_where_others_reach_it(host: dict[str, str], address: str) -> None:
     assert _site.address(host, "c1") == address
 
 
-@pytest.mark.parametrize(
-    ("probes", "token"),
-    [({"probes": {DIRECTORY: "abc"}}, "abc"), ({"probes": {DIRECTORY: ""}}, ""), (FAILED, ""), (None, "")],
-)
+@pytest.mark.parametrize(("probes", "token"), [({DIRECTORY: "abc"}, "abc"), ({DIRECTORY: ""}, ""), ({}, "")])
 def test_visitors_carry_the_probe_that_was_planted(probes: Any, token: str) -> None:
-    found = _site.visitors(variables({"c1": surveyed("c1", kvmops_probes=probes), "c2": surveyed("c2")}))
+    found = _site.visitors(variables({"c1": surveyed("c1", probes=probes), "c2": surveyed("c2")}))
     places = {"places": [DIRECTORY], "probes": {DIRECTORY: token}, "media": []}
     assert found == [{"xml": guest().xml, "directory": DIRECTORY, "probe": token, **places}]
 
@@ -111,13 +115,11 @@ def test_how_far_apart_the_clocks_are(
 
 
 def test_without_an_answer_there_is_no_offset() -> None:
-    found = variables({"c1": surveyed("c1"), "c2": {"kvmops_hypervisor": FAILED}})
+    found = variables({"c1": surveyed("c1"), "c2": {"kvmops_survey": FAILED}})
     assert _site.clock_offset_s(found, "c1", "c2") == 0.0
 
 
-def test_migrations_by_hypervisor() -> None:
-    answers: dict[str, dict[str, Any]] = {
-        "c1": {"kvmops_migrations": {"migrations": [{"id": "a"}]}},
-        "c2": {"kvmops_migrations": FAILED},
-    }
+@pytest.mark.parametrize("task", ["kvmops_migrations", "kvmops_survey"])
+def test_migrations_by_hypervisor(task: str) -> None:
+    answers: dict[str, dict[str, Any]] = {"c1": {task: {"migrations": [{"id": "a"}]}}, "c2": {task: FAILED}}
     assert _site.migrations(variables(answers)) == {"c1": [{"id": "a"}]}

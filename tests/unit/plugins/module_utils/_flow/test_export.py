@@ -178,7 +178,7 @@ def test_through_tls_each_export_has_a_port_for_the_source_alone(
 
     monkeypatch.setattr(tls, "open_entrance", open_entrance)
     there.bed.keep_record("destination", disks=there.migration.disks)
-    options = {"migration_user": "kvmops", "stall_s": 7, "tls": True, "tls_directory": "/pki"}
+    options: dict[str, Any] = {"migration_user": "kvmops", "stall_s": 7, "tls": True, "tls_directory": "/pki"}
     result = there.bed.carry_out(Step.EXPORT, export.plan, **options)
     assert [(one["target"], one["port"]) for one in result["exports"]] == [("vda", 4711)]
     (entrance,) = opened

@@ -82,7 +82,7 @@ def test_how_it_is_made_to_finish(options: Options, words: str) -> None:
 
 
 def test_a_retune_changes_the_policy_that_it_has() -> None:
-    typed = {"policy": {"on_timeout": "force_complete"}, "live": {"bandwidth_mib_s": "80"}}
+    typed: dict[str, Any] = {"policy": {"on_timeout": "force_complete"}, "live": {"bandwidth_mib_s": "80"}}
     found = order(Operation.RETUNE, told(a_migration(), MOVING), **typed)
     wanted = replace(FAST, on_timeout=OnTimeout.FORCE_COMPLETE)
     assert found.options == {"order": "retune", "policy": wanted.as_result(), "bandwidth_mib_s": 80}

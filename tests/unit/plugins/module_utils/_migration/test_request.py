@@ -17,9 +17,11 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
     Capacity,
     ClaimRule,
     Flavor,
+    Group,
     LiveRequest,
     Operation,
     Stop,
+    Together,
     Transfer,
     Verify,
 )
@@ -141,6 +143,14 @@ def test_what_is_left_empty_is_not_given() -> None:
     assert parse_request({**LIVE, "live": {"connections": "", "copy_disks": "auto"}}) == parse_request(LIVE)
 
 
+def test_groups() -> None:
+    given = {"db": {"guests": ["db1", 2], "policy": "soft-anti-affinity"}}
+    assert parse_request({**RESIZE, "groups": given}).groups == (
+        Group("db", Together.SOFT_ANTI_AFFINITY, ("db1", "2")),
+    )
+    assert parse_request({**RESIZE, "groups": ""}).groups == ()
+
+
 def test_other_operations_know_nothing_of_live_migration() -> None:
     assert parse_request({**MIGRATE, "policy": "quickly", "live": {"speed": 9}}).live is None
 
@@ -223,6 +233,10 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("DEST_REQUIRED", {"operation": "live_migrate", "vm": "web1"}, "live_migrate"),
     ("DEST_SAME_UNSUPPORTED", {**LIVE, "dest": "same"}, "web1"),
     ("SIZE_NOT_ALLOWED", {**LIVE, "flavor": "m1.large"}, "flavor"),
+    ("VALUE_INVALID", {**RESIZE, "groups": ["db1"]}, "kvmops_groups"),
+    ("VALUE_INVALID", {**RESIZE, "groups": {"db": {"guests": ["db1"], "policy": "apart"}}}, "kvmops_groups.db.policy"),
+    ("VALUE_INVALID", {**RESIZE, "groups": {"db": {"guests": "db1", "policy": "affinity"}}}, "kvmops_groups.db.guests"),
+    ("VALUE_INVALID", {**RESIZE, "groups": {"db": {"guests": ["db1"], "polcy": "affinity"}}}, "Did you mean policy"),
     ("VALUE_INVALID", {**LIVE, "live": "fast"}, "a mapping with copy_disks"),
     ("VALUE_INVALID", {**LIVE, "live": {"postcopy": True}}, "Did you mean post_copy"),
     ("VALUE_INVALID", {**LIVE, "live": {"tls": "perhaps"}}, "live.tls is 'perhaps'"),

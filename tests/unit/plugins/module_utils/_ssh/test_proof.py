@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from typing import Any
 
@@ -112,14 +113,14 @@ def test_ports_that_a_firewall_closes(monkeypatch: pytest.MonkeyPatch, error: OS
             raise error
         return Link()
 
-    monkeypatch.setattr(proof.socket, "create_connection", connect)
+    monkeypatch.setattr(socket, "create_connection", connect)
     (found,) = prove("ports")
     assert (found.ok, found.code, asked) == (not code, code, [(("192.0.2.2", 49152), 3)])
 
 
 def test_ports_are_tried_where_the_login_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     play(monkeypatch, "kvmops@", UNKNOWN)
-    monkeypatch.setattr(proof.socket, "create_connection", lambda *_more, **_words: Link())
+    monkeypatch.setattr(socket, "create_connection", lambda *_more, **_words: Link())
     assert [one.code for one in prove("ssh", "ports")] == ["HOST_KEY_UNKNOWN", ""]
 
 
@@ -156,8 +157,8 @@ def test_a_proof_that_could_not_be_made_is_told_of_every_destination() -> None:
         "msg": "CONTROLLER_NOT_VERIFYING: c1: believes anything. Set it.",
     }
     hosts: dict[str, dict[str, Any]] = {
-        "c1": {"kvmops_proofs": failed, "kvmops_visitors": {"peers": [{"name": "c2"}]}, "kvmops_hypervisor": {}},
-        "c2": {"kvmops_hypervisor": {}},
+        "c1": {"kvmops_proofs": failed, "kvmops_visitors": {"peers": [{"name": "c2"}]}, "kvmops_survey": {}},
+        "c2": {"kvmops_survey": {}},
     }
     found = _site._proofs(variables(hosts), "c1")
     assert found == {"c2": ProofFacts(False, "CONTROLLER_NOT_VERIFYING", "believes anything.", "Set it.")}
@@ -166,9 +167,9 @@ def test_a_proof_that_could_not_be_made_is_told_of_every_destination() -> None:
 @pytest.mark.parametrize(("destination", "names"), [("", ["c2", "c3"]), ("auto", ["c2", "c3"]), ("c3", ["c3"])])
 def test_whom_a_source_has_to_reach(destination: str, names: list[str]) -> None:
     hosts: dict[str, dict[str, Any]] = {
-        name: {"kvmops_hypervisor": {}, "ansible_host": f"{name}.example.com"} for name in ("c1", "c2", "c3")
+        name: {"kvmops_survey": {}, "ansible_host": f"{name}.example.com"} for name in ("c1", "c2", "c3")
     }
-    hosts["c1"]["kvmops_domains"] = {"domains": [{}]}
+    hosts["c1"]["kvmops_survey"] = {"domains": [{}]}
     found = _site.peers(variables(hosts), "c1", destination, 2222)
     assert [(one["name"], one["address"], one["port"]) for one in found] == [
         (name, f"{name}.example.com", 2222) for name in names

@@ -77,7 +77,12 @@ def test_the_exit_is_open_when_its_sockets_are_there(host: Host, monkeypatch: py
     given: list[str] = []
     monkeypatch.setattr(os, "chown", lambda path, *_owner: given.append(path))
     leaving = host.exit()
-    host.units.on_start = lambda _name: [Path(one).touch() for one in leaving.forwards]
+
+    def listen(_name: str) -> None:
+        for one in leaving.forwards:
+            Path(one).touch()
+
+    host.units.on_start = listen
     tls.open_exit(leaving, host.clock, host.clock.sleep)
     assert given == list(leaving.forwards)
     sockets = [f"{path}={port}" for path, port in leaving.forwards.items()]
@@ -88,9 +93,9 @@ def test_the_exit_is_open_when_its_sockets_are_there(host: Host, monkeypatch: py
 def test_who_is_not_let_in_says_why(host: Host) -> None:
     host.units.starts_as = FAILED
     host.units.on_start = lambda _name: host.says("certificate verify failed: IP address mismatch")
-    for opening in (lambda: open_exit(host), lambda: open_entrance(host)):
+    for opening in (open_exit, open_entrance):
         with pytest.raises(MobilityError, match="IP address mismatch") as error:
-            opening()
+            opening(host)
         assert (error.value.code, error.value.subject) == ("TLS_UNUSABLE", "192.0.2.7")
         host.units.shown.clear()
 
