@@ -119,6 +119,8 @@ def _cannot_be_forced(now: Here, seen: Sample | None) -> str:
         return "is in post-copy already: it ends by itself."
     if live(now.migration).was_paused:
         return "is paused: its memory does not change, and its migration ends by itself."
+    if seen is not None and seen.stage is Stage.ENDING:
+        return "ends already."
     if seen is None or seen.stage is Stage.PREPARING:
         return "has not begun to send its memory: there is nothing yet that could be made to finish."
     if seen.stage is Stage.DISKS:

@@ -326,12 +326,13 @@ def end_job(context: Context, now: Here, quiet_s: float = 0.0) -> None:
     asked = began - _AGAIN_S
     while True:
         at = context.monotonic()
-        if now.look() is None:
+        seen = now.look()
+        if seen is None:
             if at - last >= quiet_s:
                 return
         else:
             last = at
-            if at - asked >= _AGAIN_S:
+            if at - asked >= _AGAIN_S and seen.stage is not Stage.ENDING:
                 _ask_to_end(now)
                 asked = at
         if at - began >= _ENDED_S:

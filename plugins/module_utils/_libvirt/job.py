@@ -119,7 +119,10 @@ class Job:
             raise translation(error, self.name, "look at its job") from None
         if not _is_migration(stats):
             return None
-        return sample(stats, elapsed_s, self._stage(), self._limit_ms())
+        stage = self._stage()
+        if stage is None and stats["type"] not in (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED):
+            stage = Stage.ENDING
+        return sample(stats, elapsed_s, stage, self._limit_ms())
 
     def _stage(self) -> Stage | None:
         """What the domain's state says of post-copy; None: nothing."""

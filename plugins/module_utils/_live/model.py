@@ -23,6 +23,8 @@ class Stage(enum.Enum):
     """The disks are mirrored for the first time; the memory comes after them."""
     MEMORY = "memory"
     """Memory is copied while the guest runs here."""
+    ENDING = "ending"
+    """libvirt clears up after one that failed, was given up or is there; it may wait for a link that is silent."""
     POST_COPY = "post-copy"
     """The guest runs there, and fetches the memory that it has not: there is no way back."""
     POST_COPY_PAUSED = "post-copy-paused"

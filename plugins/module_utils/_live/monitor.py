@@ -211,7 +211,7 @@ class Monitor:
 
     def _actions(self, told: Told, seen: Sample) -> Iterable[Action]:
         """What was told comes before what the policy says."""
-        if seen.stage is Stage.POST_COPY:
+        if seen.stage in (Stage.POST_COPY, Stage.ENDING):
             return ()
         if told.aborted:
             return (Abort("it was asked for"),)

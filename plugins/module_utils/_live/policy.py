@@ -127,7 +127,7 @@ def decide(history: History, policy: Policy) -> tuple[Action, ...]:
     downtime limit. What was asked for once is not asked for again, even when libvirt did not take it.
     """
     now = history.now
-    if now is None or now.stage in (Stage.POST_COPY, Stage.POST_COPY_PAUSED):
+    if now is None or now.stage in (Stage.ENDING, Stage.POST_COPY, Stage.POST_COPY_PAUSED):
         return ()
     ending = _ending(history, policy, now.elapsed_s)
     return (*ending, *_limit(history, policy, now.elapsed_s))

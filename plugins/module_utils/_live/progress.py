@@ -25,7 +25,7 @@ def progress(state: Mapping[str, Any]) -> str:
     words = [f"live migration: {seen.stage.value}, {seen.elapsed_s:.0f} s"]
     if seen.stage is Stage.DISKS:
         words.append(f"{human_bytes(seen.disk_remaining)} of {human_bytes(seen.disk_total)} of the disks left")
-    elif seen.stage is not Stage.PREPARING:
+    elif seen.stage not in (Stage.PREPARING, Stage.ENDING):
         words += _memory(seen)
     return ", ".join(words)
 

@@ -303,6 +303,15 @@ def test_undo_of_a_guest_in_its_last_round(here: Side) -> None:
     assert here.undo() == ["start"]
 
 
+def test_undo_waits_for_libvirt_to_clear_up(here: Side) -> None:
+    begin(here)
+    here.travel.stats = {"type": 4, "disk_total": 7}
+    looks = iter(range(9))
+    here.travel.on["jobStats"] = lambda: next(looks, None) is None and here.travel.end()
+    assert here.undo() == ["start"]
+    assert here.travel.asked == []
+
+
 def test_undo_of_a_job_that_libvirt_does_not_end(here: Side) -> None:
     begin(here)
     here.fails("LIVE_STUCK", here.undo)

@@ -184,8 +184,9 @@ def test_an_abort_that_was_told_is_asked_for_until_the_job_is_gone() -> None:
     assert report.given_up == "it was asked for"
 
 
-def test_nothing_is_done_in_post_copy() -> None:
-    watching = Watching(Job((Stage.POST_COPY, 40)), policy=QUICK)
+@pytest.mark.parametrize("stage", [Stage.POST_COPY, Stage.ENDING])
+def test_nothing_is_done_in_post_copy_and_at_the_end(stage: Stage) -> None:
+    watching = Watching(Job((stage, 40)), policy=QUICK)
     watching.told = Told(QUICK, aborted=True)
     watching.watch()
     assert watching.job.done == []
