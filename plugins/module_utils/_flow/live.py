@@ -165,6 +165,7 @@ def _watching(context: Context, now: Here, name: str, undo: Mapping[str, Any] | 
         directory = context.store.make(context.store.migration(now.migration.id))
         now.book.order(_ordered(context, now.migration))
         transient.forget(now.unit.name)
+        now.book.reopen()  # what an earlier unit has told of its end is not that of the next one
         words = (str(context.store.root), now.migration.id)
         transient.begin(now.unit, payload.argv(directory, program.__name__, words))
         return {"live_asked_at": began}

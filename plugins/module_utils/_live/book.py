@@ -77,6 +77,12 @@ class Book:
         """How far it is, as plain data; None before it began."""
         return self._read(_REPORT)
 
+    def reopen(self) -> None:
+        """Another unit goes on with what one had told the end of."""
+        found = self.report()
+        if found is not None:
+            self.write_report({**found, "ended": False, "error": ""})
+
     def abort(self) -> None:
         """Tell whoever is at work, or will be, that it is to be given up."""
         self._store.write_json(self._path(_ABORT), {"abort": True})

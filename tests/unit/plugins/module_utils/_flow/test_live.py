@@ -193,7 +193,9 @@ def test_a_new_run_goes_on_with_a_broken_link(here: Side) -> None:
     here.travel.state = BROKEN
     here.units.shown[UNIT] = FAILED
     here.tell(ended=True)
-    assert here.migrate(wait_s=0)["effects"] == ["watch", "live"]
+    found = here.migrate(wait_s=3)
+    assert found["effects"] == ["watch", "live"]
+    assert found["ended"] is False  # it waits for the new unit's word, not for that of the one that saw it break
 
 
 def test_an_old_libvirt_cannot_go_on(here: Side, monkeypatch: pytest.MonkeyPatch) -> None:
