@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, NotFound
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Lost, MobilityError, NotFound
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connection import (
     errors_kept,
     translated,
@@ -116,6 +116,13 @@ class Job:
                 return None
             if _TOO_EARLY in error.get_error_message():
                 return Sample(elapsed_s, Stage.PREPARING)
+            if error.get_error_domain() == libvirt.VIR_FROM_RPC:  # the daemon here: nobody else is asked for this
+                raise Lost(
+                    "LIBVIRT_UNAVAILABLE",
+                    self.name,
+                    f"libvirt went away while its migration was watched: {error.get_error_message()}.",
+                    "Look at libvirtd (or virtqemud) on this hypervisor, then run it again.",
+                ) from None
             raise translation(error, self.name, "look at its job") from None
         if not _is_migration(stats):
             return None

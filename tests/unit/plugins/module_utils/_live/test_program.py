@@ -18,7 +18,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library i
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.book import Ordered
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.program import Program
-from ansible_collections.kvmops.mobility.tests.unit.bed import Bed
+from ansible_collections.kvmops.mobility.tests.unit.bed import Bed, libvirt_error
 from ansible_collections.kvmops.mobility.tests.unit.lively import BROKEN, Side
 from ansible_collections.kvmops.mobility.tests.unit.units import Units
 
@@ -136,6 +136,22 @@ def test_a_libvirt_that_stays_away(here: Side) -> None:
     here.tell()
     report = run(here, losses=1000)
     assert (report["ended"], report["error"]) == (True, "libvirt does not answer.")
+
+
+def test_a_libvirt_that_goes_away_while_it_is_watched(here: Side) -> None:
+    here.tell()
+    here.travel.memory()
+    looks = iter(range(3))
+
+    def look() -> None:
+        if next(looks, None) == 2:
+            here.travel.end()  # libvirt ends what it carried when it is started again
+            raise libvirt_error(libvirt.VIR_ERR_INTERNAL_ERROR, "client socket is closed", libvirt.VIR_FROM_RPC)
+
+    here.travel.on["jobStats"] = look
+    report = run(here)
+    assert report["ended"]
+    assert "libvirt went away while its migration was watched" in report["error"]
 
 
 def test_a_guest_that_is_gone(here: Side) -> None:
