@@ -67,6 +67,7 @@ def groups() -> tuple[Group, ...]:
         Group("Size", "What stands against the new size.", codes.SIZE),
         Group("Destination: room and names", "Whether it is there, has room and has the names free.", codes.PLACEMENT),
         Group("Destination: what the guest needs", "Network, CPU, machine, firmware.", codes.HOST),
+        Group("Live migration", "What stands against moving the guest while it runs.", codes.LIVE),
         Group("During a run", "Failures of steps, and of confirm, revert and the modules.", running, fails=True),
     )
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import closing
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import closing, controlling
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import plan as moving
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
@@ -61,10 +61,12 @@ def _request(typed: Mapping[str, Any], variables: Mapping[str, Any]) -> Request:
 
 
 def _plan(request: Request, typed: Mapping[str, Any], variables: Mapping[str, Any]) -> moving.Plan:
-    phase = _PHASES.get(request.operation)
-    if phase is None:
+    if request.operation.moves:
         return moving.plan(request, _site.read_site(variables), lambda: secrets.token_hex(6))
     known = closing.known_migrations(_site.migrations(variables))
+    if request.operation.controls:
+        return controlling.plan(request, typed, known, _site.unreachable(variables))
+    phase = _PHASES[request.operation]
     data = closing.parse_data(typed) if phase is Phase.REVERT else Data.DISCARD
     return closing.plan(request, phase, known, _site.unreachable(variables), data)
 

@@ -28,8 +28,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.recover
     Side,
     decide,
 )
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.request import parse_flag
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.values import parse_flag
 from ansible_collections.kvmops.mobility.plugins.plugin_utils import _site
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import ControllerAction
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import controlling
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import parse_options
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Operation
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.request import parse_request
@@ -36,7 +37,7 @@ def _with_selection(arguments: Mapping[str, Any]) -> Mapping[str, Any]:
         return arguments
     if arguments.get("vm"):
         raise Refused("SELECT_AND_VM", "select", "both vm and select name guests.", "Give one of them.")
-    if arguments.get("operation") not in (Operation.RESIZE.value, Operation.MIGRATE.value):
+    if arguments.get("operation") not in [one.value for one in Operation if one.moves]:
         raise Refused(
             "SELECT_NOT_ALLOWED",
             "select",
@@ -55,10 +56,12 @@ class ActionModule(ControllerAction):
         typed = _with_selection(arguments)
         request = parse_request(typed)
         options = parse_options(request.operation, arguments)
+        controlling.check_options(request.operation, arguments)
         return {
             "changed": False,
             "request": dict(arguments),
             "options": options,
             "guests": None if arguments.get("select") else list(request.guests),
-            "moves": request.operation in (Operation.RESIZE, Operation.MIGRATE),
+            "moves": request.operation.moves,
+            "live": request.live is not None,
         }

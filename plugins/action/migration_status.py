@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.progress import progress
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import Known, known_migrations
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import commands
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED, NOVA_STATUS, Status
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.shown_status import shown_status
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED, Status
 from ansible_collections.kvmops.mobility.plugins.plugin_utils import _site
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import ControllerAction
 
@@ -35,7 +37,7 @@ def render(shown: Sequence[Known]) -> list[str]:
     lines = []
     for one in shown:
         migration = one.migration
-        status = NOVA_STATUS.get(one.status, one.status.value)
+        status = shown_status(migration, one.status, one.source, one.destination, one.report)
         busy = f", busy: {one.holder['owner']} ({one.holder['command']})" if one.holder else ""
         lines.append(
             f"{migration.name}  {migration.operation} {migration.source} -> {migration.destination}  "
@@ -43,6 +45,8 @@ def render(shown: Sequence[Known]) -> list[str]:
         )
         if one.status is Status.FINISHED:
             lines += [f"  next  {command}" for command in commands(migration)]
+        if one.status is Status.MIGRATING and one.report:
+            lines.append(f"  {progress(one.report)}")
     return lines
 
 
@@ -56,5 +60,6 @@ def _result(one: Known) -> dict[str, Any]:
         "source": migration.source,
         "destination": migration.destination,
         "status": one.status.value,
+        "live": dict(one.report) if one.report else None,
         "lock": dict(one.holder) if one.holder else None,
     }

@@ -51,6 +51,9 @@ def _line(guest: Mapping[str, Any], variables: Mapping[str, Any]) -> tuple[bool,
 
 def _handled(subject: str, guest: Mapping[str, Any], variables: Mapping[str, Any]) -> tuple[bool, str]:
     host = variables["hostvars"].get(guest["host"], {})
+    told = host.get("live_control_told")
+    if told:
+        return bool(told["ok"]), f"{subject}: {told['words']}"
     receipt = host.get("kvmops_receipt")
     if not receipt:
         return False, f"{subject}: not handled; run kvmops.mobility.status to see where it stands"

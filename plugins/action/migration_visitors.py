@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Operation
 from ansible_collections.kvmops.mobility.plugins.plugin_utils import _site
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import ControllerAction
 
@@ -21,6 +22,6 @@ class ActionModule(ControllerAction):
         destination = str(arguments.get("destination") or "")
         return {
             "changed": False,
-            "guests": _site.visitors(variables),
+            "guests": _site.visitors(variables, live=arguments.get("operation") == Operation.LIVE_MIGRATE.value),
             "peers": _site.peers(variables, here, destination, int(arguments.get("port") or 22)) if here else [],
         }

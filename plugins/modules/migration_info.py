@@ -66,6 +66,10 @@ migrations:
     status_here:
       description: The status as far as this hypervisor's journal tells.
       type: str
+    live:
+      description: >-
+        Of a live migration, on its source, how far it was when the unit that watches it looked last.
+      type: dict
     lock:
       description: Who works on the guest here, if anybody.
       type: dict

@@ -52,6 +52,9 @@ guests:
     migration:
       description: What the roles need, when it is planned.
       type: dict
+    options:
+      description: What the role is told of this guest besides.
+      type: dict
     findings:
       description: What the checks found, each with code, subject, message, remedy and severity.
       type: list

@@ -26,7 +26,7 @@ options:
     description: What is asked for.
     type: str
     required: true
-    choices: [resize, migrate, confirm, revert]
+    choices: [resize, migrate, live_migrate, confirm, revert, abort, force_complete, retune]
   playbooks_version:
     description: Version of the playbooks that ask; refused when it is not the collection's.
     type: str
@@ -85,6 +85,20 @@ options:
       guest is off; V(quick) does what costs no time that grows with the disk.
     type: raw
     default: quick
+  policy:
+    description: >-
+      How patient a live migration is: V(nova), V(fast), V(gentle), or a mapping with what differs from one of them, its
+      C(name): C(max_downtime_ms), C(downtime_steps), C(downtime_delay_s), C(completion_timeout_s), and C(on_timeout)
+      V(abort) or V(force_complete).
+    type: raw
+    default: nova
+  live:
+    description: >-
+      How a live migration is carried out: C(copy_disks) (V(auto), V(true) or V(false)), C(tls), C(auto_converge),
+      C(post_copy), C(connections), C(compression) (V(none), V(xbzrle), V(zlib) or V(zstd)), C(zero_copy), C(tunnelled),
+      C(bandwidth_mib_s), C(announce), and C(max_downtime_ms), which beats the policy's. A retune takes
+      C(bandwidth_mib_s) and C(max_downtime_ms).
+    type: dict
   flavors:
     description: >-
       Flavors by name, each with C(vcpus), C(memory_mib), C(root_gib) and optionally C(ephemeral_gib) and
@@ -94,6 +108,11 @@ options:
     description: >-
       How free capacity is counted; C(rule) is V(placement) or V(kilo), with C(cpu_ratio), C(memory_ratio),
       C(disk_ratio), C(reserved_vcpus), C(reserved_memory_mib) and C(reserved_disk_gib).
+    type: dict
+  groups:
+    description: >-
+      Guests that belong on one hypervisor or never on the same, by name of the group, each with C(guests) and
+      C(policy): V(affinity), V(anti-affinity), V(soft-affinity) or V(soft-anti-affinity).
     type: dict
   stop:
     description: How a guest is stopped; C(timeout_s), C(retry_interval_s), and C(on_timeout) V(abort) or V(force).
@@ -118,6 +137,10 @@ guests:
   elements: str
 moves:
   description: Whether the operation moves a guest.
+  returned: success
+  type: bool
+live:
+  description: Whether it moves it while it runs.
   returned: success
   type: bool
 request:

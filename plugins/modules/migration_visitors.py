@@ -22,6 +22,9 @@ extends_documentation_fragment:
   - kvmops.mobility.attributes
   - kvmops.mobility.attributes.info
 options:
+  operation:
+    description: What is asked for. A live migration asks with the definition and the images that the guest runs with.
+    type: str
   destination:
     description: Where the guests are to go; empty or V(auto) for anywhere.
     type: str

@@ -65,6 +65,7 @@ options:
       rsync: A small file there, and away again.
       socket: Bytes through a forwarded UNIX socket.
       libvirt: libvirt over root's ssh.
+      ports: That no firewall is in front of the ports that QEMU listens on for a live migration.
     default: [ssh, rsync, socket, libvirt]
 requirements:
   - rsync and python3 on both hosts
@@ -99,7 +100,7 @@ proofs:
 """
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
-from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.proof import PARTS, plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.proof import PARTS, USUAL, plan
 
 
 def main() -> None:
@@ -115,7 +116,7 @@ def main() -> None:
         "user": {"type": "str", "default": "kvmops"},
         "identity_file": {"type": "path"},
         "known_hosts_file": {"type": "path"},
-        "parts": {"type": "list", "elements": "str", "choices": list(PARTS), "default": list(PARTS)},
+        "parts": {"type": "list", "elements": "str", "choices": list(PARTS), "default": list(USUAL)},
     }
     run(Spec(options=options, libvirt=False), plan)
 

@@ -63,7 +63,12 @@ def read_site(variables: Mapping[str, Any]) -> Site:
         },
         addresses={name: address(variables["hostvars"][name], name) for name in names},
         proofs={name: _proofs(variables, name) for name in names},
+        ahead_s={name: _ahead_s(one) for name, one in surveyed.items() if one},
     )
+
+
+def _ahead_s(surveyed: Mapping[str, Any]) -> float:
+    return float(surveyed["hypervisor"]["clock"] - surveyed["controller_clock"]["ended"])
 
 
 def _proofs(variables: Mapping[str, Any], name: str) -> dict[str, ProofFacts]:
@@ -87,25 +92,25 @@ def address(host: Mapping[str, Any], name: str) -> str:
     return str(host.get("kvmops_address") or host.get("ansible_host") or name)
 
 
-def visitors(variables: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The located guests, as domain_fit_info takes them."""
+def visitors(variables: Mapping[str, Any], *, live: bool = False) -> list[dict[str, Any]]:
+    """The located guests, as domain_fit_info takes them; for a live migration as they run."""
     found: list[dict[str, Any]] = []
     for name in hypervisors(variables):
         located = result_of(variables, name, "kvmops_survey") or {}
         planted = located.get("probes", {})
-        found += [_visitor(DomainFacts.from_result(one), planted) for one in located.get("domains", ())]
+        found += [_visitor(DomainFacts.from_result(one), planted, live=live) for one in located.get("domains", ())]
     return found
 
 
-def _visitor(guest: DomainFacts, planted: Mapping[str, str]) -> dict[str, Any]:
+def _visitor(guest: DomainFacts, planted: Mapping[str, str], *, live: bool) -> dict[str, Any]:
     directories = guest.directories or (guest.directory,)
     return {
-        "xml": guest.xml,
+        "xml": guest.live_xml or guest.xml if live else guest.xml,
         "directory": guest.directory,
         "probe": planted.get(guest.directory, ""),
-        "places": list(layout.places(guest)),
+        "places": list(layout.images(guest) if live else layout.places(guest)),
         "probes": {one: planted.get(one, "") for one in directories},
-        "media": list(layout.media(guest)),
+        "media": [one.path for one in guest.disks if one.readonly and one.path] if live else list(layout.media(guest)),
     }
 
 
@@ -139,6 +144,6 @@ def clock_offset_s(variables: Mapping[str, Any], source: str, destination: str) 
         one = result_of(variables, name, "kvmops_survey")
         if one is None:
             return 0.0
-        offsets.append(one["hypervisor"]["clock"] - one["controller_clock"]["ended"])
-    offset = float(offsets[1] - offsets[0])
+        offsets.append(_ahead_s(one))
+    offset = offsets[1] - offsets[0]
     return offset if abs(offset) >= _UNCERTAIN_S else 0.0

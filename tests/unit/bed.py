@@ -96,13 +96,57 @@ class Jobs:
             one(target, status)
 
 
-class Listening:
-    """A virConnect for the events of block jobs."""
+class Travel:
+    """The live migration of a guest, which the test driver cannot do: what libvirt says of it, and what was asked."""
 
-    def __init__(self, jobs: Jobs) -> None:
+    def __init__(self) -> None:
+        self.stats: dict[str, Any] | None = None
+        """jobStats while it goes on; None without one."""
+        self.state: tuple[int, int] | None = None
+        """libvirt's state and reason, where it is not the test driver's."""
+        self.asked: list[tuple[Any, ...]] = []
+        self.refusals: dict[str, str] = {}
+        """By method, libvirt's words."""
+        self.on: dict[str, Callable[[], object]] = {}
+        """By method, what happens then."""
+        self.completed: dict[str, Any] = {}
+        self.ended: Callable[[dict[str, Any]], None] = lambda _figures: None
+        """Tells who listens of its end."""
+
+    def ask(self, method: str, *arguments: Any) -> None:
+        self.asked.append((method, *arguments))
+        if method in self.refusals:
+            raise libvirt_error(libvirt.VIR_ERR_OPERATION_INVALID, self.refusals[method])
+        self.on.get(method, lambda: None)()
+
+    def end(self) -> None:
+        """It is over, one way or the other."""
+        self.stats = None
+
+    @property
+    def methods(self) -> list[str]:
+        return [one[0] for one in self.asked]
+
+    def memory(self, **more: Any) -> None:
+        """It sends memory."""
+        self.stats = {"type": 2, "memory_total": 64 * MIB, "memory_remaining": MIB, "memory_iteration": 1, **more}
+
+    def disks(self, left: int = MIB) -> None:
+        """It copies disks."""
+        self.stats = {"type": 2, "disk_total": MIB, "disk_remaining": left}
+
+
+class Listening:
+    """A virConnect for the events of block jobs, and of the end of a migration."""
+
+    def __init__(self, jobs: Jobs, travel: Travel) -> None:
         self._jobs = jobs
+        self._travel = travel
 
     def domainEventRegisterAny(self, handle: Any, event: int, callback: Any, opaque: Any) -> int:  # noqa: N802
+        if event == libvirt.VIR_DOMAIN_EVENT_ID_JOB_COMPLETED:
+            self._travel.ended = lambda figures: callback(self, handle, figures, opaque)
+            return 0
         assert event == libvirt.VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2
         self._jobs.listeners.append(lambda target, status: callback(self, handle, target, 2, status, opaque))
         return len(self._jobs.listeners) - 1
@@ -114,10 +158,11 @@ class Listening:
 class Handle:
     """A guest of libvirt's test driver, which knows no NVRAM, TPM, block jobs and agents."""
 
-    def __init__(self, real: Any, answers: dict[str, Any], jobs: Jobs) -> None:
+    def __init__(self, real: Any, answers: dict[str, Any], jobs: Jobs, travel: Travel) -> None:
         self._real = real
         self._answers = answers
         self._jobs = jobs
+        self._travel = travel
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
@@ -139,7 +184,7 @@ class Handle:
         return xml
 
     def connect(self) -> Listening:
-        return Listening(self._jobs)
+        return Listening(self._jobs, self._travel)
 
     def blockJobInfo(self, target: str, _flags: int) -> dict[str, int]:  # noqa: N802 - libvirt's name
         if self._jobs.running or self._jobs.started:
@@ -174,6 +219,40 @@ class Handle:
             raise libvirt_error(libvirt.VIR_ERR_INVALID_ARG, "total and read/write cannot be set at the same time")
         self._jobs.limits[target] = {name: limit for name, limit in limits.items() if limit}  # the others are lifted
 
+    def state(self, _flags: int = 0) -> Any:
+        found = self._real.state()
+        return self._travel.state if self._travel.state and self._real.isActive() else found
+
+    def jobStats(self, flags: int = 0) -> dict[str, Any]:  # noqa: N802 - libvirt's name
+        if flags & libvirt.VIR_DOMAIN_JOB_STATS_COMPLETED:
+            return self._travel.completed
+        self._must_run()
+        self._travel.on.get("jobStats", lambda: None)()
+        return dict(self._travel.stats or {"type": 0})
+
+    def migrateToURI3(self, uri: str, parameters: dict[str, Any], flags: int) -> None:  # noqa: N802 - libvirt's name
+        self._travel.ask("migrateToURI3", uri, parameters, flags)
+
+    def migrateGetMaxDowntime(self, _flags: int) -> int:  # noqa: N802 - libvirt's name
+        return 300
+
+    def migrateSetMaxDowntime(self, downtime_ms: int, _flags: int) -> None:  # noqa: N802 - libvirt's name
+        self._travel.ask("migrateSetMaxDowntime", downtime_ms)
+
+    def migrateSetMaxSpeed(self, mib_s: int, _flags: int) -> None:  # noqa: N802 - libvirt's name
+        self._travel.ask("migrateSetMaxSpeed", mib_s)
+
+    def migrateStartPostCopy(self, _flags: int) -> None:  # noqa: N802 - libvirt's name
+        self._travel.ask("migrateStartPostCopy")
+
+    def abortJob(self) -> None:  # noqa: N802 - libvirt's name
+        self._travel.ask("abortJob")
+
+    def setTime(self, time: dict[str, int], _flags: int) -> None:  # noqa: N802 - libvirt's name
+        if "time" not in self._answers:
+            raise libvirt_error(libvirt.VIR_ERR_AGENT_UNRESPONSIVE, "Guest agent is not responding")
+        self._answers["time"].append(time["seconds"])
+
     def guestVcpus(self, _flags: int) -> Any:  # noqa: N802 - libvirt's name
         return self._answers.get("vcpus")
 
@@ -193,6 +272,10 @@ class Agent:
     def qemuAgentCommand(handle: Handle, request: str, _timeout_s: int, _flags: int) -> str:  # noqa: N802
         return handle.agent(request)
 
+    @staticmethod
+    def qemuMonitorCommand(handle: Handle, request: str, _flags: int) -> str:  # noqa: N802
+        return handle.agent(request)
+
 
 class Connection:
     """libvirt's test driver with L{Handle} for its guests."""
@@ -201,12 +284,13 @@ class Connection:
         self._real = real
         self.answers: dict[str, Any] = {}
         self.jobs = Jobs()
+        self.travel = Travel()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._real, name)
 
     def _wrap(self, real: Any) -> Handle:
-        return Handle(real, self.answers, self.jobs)
+        return Handle(real, self.answers, self.jobs, self.travel)
 
     def listAllDomains(self, flags: int) -> list[Handle]:  # noqa: N802 - libvirt's name
         return [self._wrap(one) for one in self._real.listAllDomains(flags)]
@@ -248,6 +332,10 @@ class Bed:
     @property
     def jobs(self) -> Jobs:
         return self.connection.jobs
+
+    @property
+    def travel(self) -> Travel:
+        return self.connection.travel
 
     @property
     def hypervisor(self) -> Hypervisor:
@@ -394,6 +482,14 @@ REVERT: Sequence[tuple[int, Step, Phase]] = (
     (SOURCE, Step.DISCARD, Phase.REVERT),
     (DESTINATION, Step.RELEASE, Phase.REVERT),
     (SOURCE, Step.RELEASE, Phase.REVERT),
+)
+LIVE: Sequence[tuple[int, Step, Phase]] = (
+    (SOURCE, Step.CLAIM, Phase.MOVE),
+    (DESTINATION, Step.CLAIM, Phase.MOVE),
+    (DESTINATION, Step.PREPARE, Phase.MOVE),
+    (SOURCE, Step.LIVE, Phase.MOVE),
+    (DESTINATION, Step.ARRIVE, Phase.MOVE),
+    (SOURCE, Step.DEPART, Phase.MOVE),
 )
 """The steps of the flows in their order, as the roles run them."""
 

@@ -28,8 +28,23 @@ PURE = (
     *sorted((UTILS / "_checks").glob("*.py")),
     *(
         UTILS / "_migration" / f"{name}.py"
-        for name in ("plan", "claim", "request", "closing", "receipt", "state", "model", "facts")
+        for name in (
+            "plan",
+            "claim",
+            "request",
+            "closing",
+            "receipt",
+            "state",
+            "model",
+            "facts",
+            "values",
+            "live_request",
+            "live_plan",
+            "controlling",
+            "shown_status",
+        )
     ),
+    *(UTILS / "_live" / f"{name}.py" for name in ("schedule", "model", "policy", "options", "progress")),
     *(UTILS / "_ssh" / f"{name}.py" for name in ("keys", "known_hosts", "known_hosts_plan", "peers", "errors")),
 )
 """Planning: frozen data in and out."""

@@ -36,7 +36,7 @@ ON_THE_CONTROLLER = {
     for name in ("include_tasks", "include_role", "set_fact", "fail", "assert", "debug", "meta")
 }
 OPERATORS = frozenset(documented_options("migration_request")) | {"only_hosts", "all", "select", "query", "strategy"}
-OPERATORS_ONLY = OPERATORS - {"capacity", "stop", "flavors", "operation", "playbooks_version"}
+OPERATORS_ONLY = OPERATORS - {"capacity", "stop", "flavors", "groups", "operation", "playbooks_version"}
 """Those names come from kvmops_capacity and so on, never from the operator's command line."""
 HOST_ROLES = ("ssh_trust",)
 """Roles that run on the hypervisors themselves, not on a host that stands for a guest."""
@@ -311,6 +311,29 @@ def test_in_a_revert_the_destination_waits_only_for_a_source_that_may_have_begun
     assert _holds(waiting, known if taken is None else {**known, "cold_resize_taken": taken}) is back
     if taken is not None:
         assert _holds(waiting, {**known, "revert_resize_taken": taken}) is False
+
+
+@pytest.mark.parametrize(
+    ("moved", "arrived", "ended", "ends", "back"),
+    [
+        # what the steps came to, then whether the job is ended, and whether both sides are taken back
+        pytest.param(None, None, {"skipped": True}, False, True, id="never asked for"),
+        pytest.param({"failed": True}, None, {"failed": False}, True, True, id="the guest goes on here"),
+        pytest.param({"failed": True}, None, {"failed": True}, True, False, id="nobody knows where it is"),
+        pytest.param({"failed": False}, {"failed": True}, {"failed": True}, True, False, id="it has left"),
+        pytest.param({"failed": False}, {"failed": False}, {"skipped": True}, False, False, id="it has arrived"),
+    ],
+)
+def test_a_live_migration_is_taken_back_only_from_a_source_that_has_the_guest(
+    moved: dict[str, Any] | None, arrived: dict[str, Any] | None, ended: dict[str, Any], ends: bool, back: bool
+) -> None:
+    ending, there, here = read_yaml(ROOT / "roles/live_migrate/tasks/take_back.yml")
+    known = {"live_migrate_moved": moved, "live_migrate_arrived": arrived}
+    known = {name: {"changed": False, **one} for name, one in known.items() if one is not None}
+    assert ending["kvmops.mobility.migration_undo"]["only"] == ["live"]
+    assert _holds(ending["when"], known) is ends
+    for task in (there, here):
+        assert _holds(task["when"], {**known, "live_migrate_ended": {"changed": False, **ended}}) is back
 
 
 def _holds(condition: str, variables: dict[str, Any]) -> bool:

@@ -15,6 +15,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks import (
     disks,
     guest,
     host,
+    live,
     placement,
     size,
     transfers,
@@ -24,7 +25,18 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes impo
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Move
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding
 
-__all__ = ["CHECKS", "CODES", "DESTINATION_CHECKS", "GUEST_CHECKS", "CodeDoc", "run"]
+__all__ = [
+    "CHECKS",
+    "CODES",
+    "DESTINATION_CHECKS",
+    "GUEST_CHECKS",
+    "LIVE_CHECKS",
+    "LIVE_DESTINATION_CHECKS",
+    "LIVE_GUEST_CHECKS",
+    "Check",
+    "CodeDoc",
+    "run",
+]
 
 Check = Callable[[Move], Iterator[Finding]]
 
@@ -46,6 +58,41 @@ DESTINATION_CHECKS: tuple[Check, ...] = (
 """About one destination; each says nothing where it lacks the facts, and C(placement.known) says that they lack."""
 
 CHECKS: tuple[Check, ...] = (*GUEST_CHECKS, *DESTINATION_CHECKS)
+
+LIVE_GUEST_CHECKS: tuple[Check, ...] = (
+    *live.GUEST_CHECKS,
+    guest.transient,
+    guest.live_definition,
+    guest.managed_save,
+    guest.snapshots,
+    guest.checkpoints,
+    guest.block_jobs,
+    guest.manager,
+    *devices.CHECKS,
+    disks.plain_files,
+    disks.readable,
+    disks.startup_policy,
+    disks.formats,
+    disks.has_images,
+    size.pins,
+    size.hugepages,
+)
+"""As C(GUEST_CHECKS), of a live migration: nothing is stopped, fenced or resized in it."""
+
+LIVE_DESTINATION_CHECKS: tuple[Check, ...] = (
+    *trust.CHECKS,
+    placement.known,
+    placement.not_source,
+    placement.capacity,
+    placement.memory_now,
+    placement.identity,
+    placement.groups,
+    *host.CHECKS,
+    *live.CHECKS,
+)
+"""As C(DESTINATION_CHECKS); which disks are copied depends on the destination, so what is asked of them is here."""
+
+LIVE_CHECKS: tuple[Check, ...] = (*LIVE_GUEST_CHECKS, *LIVE_DESTINATION_CHECKS)
 
 
 def run(move: Move, checks: Iterable[Check] = CHECKS) -> tuple[Finding, ...]:

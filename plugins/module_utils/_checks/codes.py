@@ -76,6 +76,11 @@ REQUEST = (
         "Resizing a guest where it is cannot be done yet.",
         "Name another hypervisor, or use dest=auto.",
     ),
+    _block(
+        "POLICY_INVALID",
+        "The policy of a live migration is unknown, or has a part or value that it cannot have.",
+        "Use nova, fast or gentle, or a mapping with the parts that differ from one of them.",
+    ),
 )
 
 WHEREABOUTS = (
@@ -402,6 +407,16 @@ PLACEMENT = (
         "The directory above the guest's own is not there.",
         "Make the same directory on the destination, with the same owner and mode as on the source.",
     ),
+    _block(
+        "GROUP_BROKEN",
+        "The guest would come to a hypervisor that its group keeps it from (kvmops_groups).",
+        "Choose another destination, move the others with it, or change the group.",
+    ),
+    _warn(
+        "GROUP_WISH",
+        "The guest comes to a hypervisor that its group would rather keep it from (kvmops_groups).",
+        "Nothing has to be done; another destination would be better.",
+    ),
     _block("NAME_TAKEN", "Another guest on the destination has the name.", "Rename one of them with virsh domrename."),
     _block(
         "UUID_TAKEN",
@@ -470,6 +485,74 @@ HOST = (
     ),
 )
 
+LIVE = (
+    _block(
+        "LIVE_OPTIONS_CONFLICT",
+        "Options of a live migration cannot be had together, or not with the storage that the guest is on.",
+        "Leave one of them out.",
+    ),
+    _block(
+        "LIVE_TOO_OLD",
+        "libvirt or QEMU on one side is older than what was asked for.",
+        "Leave the option out, or update that hypervisor.",
+    ),
+    _warn(
+        "LIVE_OPTION_LEFT_OUT",
+        "An option was asked for and is not used, because of another one or of the guest's state.",
+        "Nothing has to be done; leave the option out to be rid of the warning.",
+    ),
+    _block(
+        "LIVE_QEMU_OLDER",
+        "QEMU on the destination is older than on the source, and need not understand what that one sends.",
+        "Choose a destination with a QEMU at least as new, or stop the guest for it: kvmops.mobility.migrate.",
+    ),
+    _warn(
+        "LIVE_NO_WAY_BACK",
+        "QEMU on the destination is newer: the guest may not come back live.",
+        "Nothing has to be done; kvmops.mobility.migrate brings it back with a stop.",
+    ),
+    _warn(
+        "CPU_PASSTHROUGH",
+        "The guest sees the processor of its hypervisor as it is, and goes on with it on the other one.",
+        "Make sure that both have the same processor and microcode, or give the guest a named CPU model.",
+    ),
+    _warn(
+        "LIVE_PORTS_CLOSED",
+        "The source does not get through to the ports that QEMU on the destination listens on for a migration.",
+        "Let it through to 49152 to 49215 there, or to those that its qemu.conf names (migration_port_min).",
+    ),
+    _block(
+        "LIVE_INTERNAL_SNAPSHOTS",
+        "An image that would be copied has internal snapshots, which are not copied with it.",
+        "Delete them with qemu-img snapshot -d NAME IMAGE while the guest is off, " + _AGAIN + ".",
+    ),
+    _block(
+        "LIVE_CACHE_UNSAFE",
+        "A disk on storage that both see is cached by the hypervisor, and libvirt does not migrate that.",
+        "Set cache='none' for the disk with virsh edit and restart the guest, " + _AGAIN + ".",
+    ),
+    _warn(
+        "LIVE_DISKS_GROW",
+        "What is allocated of the disks fits on the destination, all that they may hold does not.",
+        "Free space there, or watch it: a guest whose disk cannot grow is paused.",
+    ),
+    _warn(
+        "LIVE_TLS_FRAGILE",
+        "Before 9.0, QEMU could crash while it copied disks through TLS.",
+        "Update QEMU, or leave tls=true out for guests whose disks are copied.",
+    ),
+    _warn(
+        "LIVE_LISTEN",
+        "Graphics or serial lines listen on an address that the destination may not have.",
+        "Let them listen on 127.0.0.1 or on all addresses, or see that the destination has the address.",
+    ),
+    _warn(
+        "CLOCKS_DIFFER",
+        "The clocks of both hypervisors are apart, and the guest's may jump.",
+        "Let both follow the same time server.",
+    ),
+)
+
 CODES: Mapping[str, CodeDoc] = {
     doc.code: doc
     for doc in (
@@ -481,6 +564,7 @@ CODES: Mapping[str, CodeDoc] = {
         *SIZE,
         *PLACEMENT,
         *HOST,
+        *LIVE,
         *(_block(*one) for one in RUNTIME),
     )
 }

@@ -43,6 +43,8 @@ class Site:
     """Where other hypervisors' ssh reaches each; one without an entry is reached by its inventory name."""
     proofs: Mapping[str, Mapping[str, ProofFacts]] = field(default_factory=dict)
     """By source, then by destination: whether the source's ssh gets there. Those that could be asked for."""
+    ahead_s: Mapping[str, float] = field(default_factory=dict)
+    """Each hypervisor's clock minus the controller's, seconds; as exact as one module call."""
 
     def names(self) -> tuple[str, ...]:
         """Every hypervisor of the inventory, whether it answered or not."""

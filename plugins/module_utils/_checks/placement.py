@@ -23,6 +23,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim i
     needed_bytes,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import FitFacts
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Group
 
 _INODES = 16
 """Inodes beyond one per file: the directory, the record and journal, and rsync's partial files."""
@@ -195,6 +196,39 @@ def media(move: Move) -> Iterator[Finding]:
             yield found("LAYOUT_MEDIUM_ELSEWHERE", move.disk(disk), message)
 
 
+def groups(move: Move) -> Iterator[Finding]:
+    """Guests that belong together, or apart. Those that the same call moves there are no obstacle to being together."""
+    there = move.target
+    if there is None or _is_source(move):
+        return
+    for group in move.request.groups:
+        if not {move.name, move.guest.uuid} & set(group.guests):
+            continue
+        here, elsewhere = _members(move, group)
+        if group.policy.apart and here:
+            what = f"belongs apart from {', '.join(here)}, which {'is' if len(here) == 1 else 'are'} there"
+        elif not group.policy.apart and elsewhere:
+            what = f"belongs together with {', '.join(elsewhere)}, which is not there"
+        else:
+            continue
+        code = "GROUP_WISH" if group.policy.soft else "GROUP_BROKEN"
+        message = f"{move.name} {what} (group {group.name}, {group.policy.value})."
+        yield found(code, move.destination, message)
+
+
+def _members(move: Move, group: Group) -> tuple[list[str], list[str]]:
+    """The others of *group* that are at the destination or on their way there, and those that are elsewhere."""
+    here: set[str] = set()
+    elsewhere: set[str] = set()
+    for name, facts in move.site.hypervisors.items():
+        known = [(one.uuid, one.name) for one in facts.domains]
+        known += [(one.uuid, one.name) for one in facts.claims if is_open(one)]
+        others = {called for uuid, called in known if uuid != move.guest.uuid and {uuid, called} & set(group.guests)}
+        (here if name == move.destination else elsewhere).update(others)
+    together = {one for one in elsewhere if one in move.request.guests}
+    return sorted(here), sorted(elsewhere - here - together)
+
+
 def compression(move: Move) -> Iterator[Finding]:
     """Without zstd, rsync sends every hole as zeros."""
     hosts = [name for name in (move.source, move.destination) if not can_compress(move, name)]
@@ -212,4 +246,4 @@ def can_compress(move: Move, hypervisor: str) -> bool:
 
 
 GUEST_CHECKS = (source_paths,)
-CHECKS = (known, not_source, capacity, memory_now, space_now, identity, paths, storage, media, compression)
+CHECKS = (known, not_source, capacity, memory_now, space_now, identity, groups, paths, storage, media, compression)

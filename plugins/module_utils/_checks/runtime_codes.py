@@ -9,6 +9,11 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 RUNTIME: tuple[tuple[str, str, str], ...] = (
+    (
+        "ABORT_TOO_LATE",
+        "A live migration in post-copy cannot be given up: neither side has all of the guest's memory.",
+        "Let it end; where its link broke, run recover.",
+    ),
     ("CERTIFICATE_EXPIRED", "A certificate of ssh is not valid at this time.", "Renew it; look at the clocks."),
     ("CERTIFICATE_REVOKED", "A certificate of ssh is revoked.", "Issue a new one, if the host is what it should be."),
     ("CA_UNUSABLE", "The certificate authority cannot sign.", "See ssh_trust_ca_key and ssh_trust_ca_passphrase."),
@@ -127,6 +132,63 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("LIBVIRT_REFUSED", "libvirt on a host does not answer root of another.", "See whether libvirt runs there."),
     ("LIBVIRT_UNAVAILABLE", "libvirt does not answer.", "See systemctl status libvirtd (or virtqemud)."),
     ("LIMIT_NOT_SUPPORTED", "--limit would skip parts of the flow.", "Use -e only_hosts=c1,c2."),
+    (
+        "LIVE_ABORTED",
+        "A live migration was given up, as was asked for; the guest goes on where it was.",
+        "Nothing. Run it again when it suits.",
+    ),
+    (
+        "LIVE_DEFINITION_DIFFERS",
+        "The destination's libvirt stores the definition of a guest that came live in another way.",
+        "Compare both (virsh dumpxml --inactive); another version adds what it knows more.",
+    ),
+    (
+        "LIVE_DIRECTORY_KEPT",
+        "A directory that was made for a live migration holds something else by now, and stays after its undo.",
+        "Look what it is; it harms nothing.",
+    ),
+    (
+        "LIVE_FAILED",
+        "libvirt did not carry the guest to the destination; it goes on where it was.",
+        "libvirt's words are in the message; mend that, then run it again.",
+    ),
+    (
+        "LIVE_LINK_BROKEN",
+        "The link broke in post-copy: the guest waits on both sides, and each has a part of its memory.",
+        "Run recover, which goes on with it (libvirt 8.5 or later). Start, resume and destroy it on neither side.",
+    ),
+    (
+        "LIVE_NOT_ANNOUNCED",
+        "QEMU did not announce the guest's addresses once more.",
+        "Switches learn its place with its next packet.",
+    ),
+    (
+        "LIVE_NOT_ARRIVED",
+        "A guest that was moved live does not run on the destination.",
+        "See whether it runs on the source; recover sees to the rest.",
+    ),
+    (
+        "LIVE_NOT_CONVERGING",
+        "A live migration was given up: its time was over, or its disks came no closer to their end.",
+        "Use a more patient policy, allow auto_converge or post_copy, or wait until the guest writes less.",
+    ),
+    (
+        "LIVE_NOTHING_TO_CONFIRM",
+        "A live migration is final when it has ended: there is nothing to confirm or to revert.",
+        "To go back, migrate the guest live to where it was.",
+    ),
+    ("LIVE_OVER", "The live migration that something was asked of has ended.", "See kvmops.mobility.status."),
+    ("LIVE_STUCK", "libvirt does not end a live migration.", "Look at virsh domjobinfo, then run recover."),
+    (
+        "LIVE_UNCERTAIN",
+        "The guest is paused on the source, and only the destination can know whether it runs there.",
+        "Run recover, which looks at both. Start, resume and destroy it on neither side before.",
+    ),
+    (
+        "LIVE_WRONG_STAGE",
+        "A live migration cannot be made to finish now.",
+        "The message says why; status shows how far it is.",
+    ),
     ("MIGRATION_NOT_FOUND", "No hypervisor knows of such a migration.", "See kvmops.mobility.status."),
     ("MIGRATION_USER_MISSING", "The migration user does not exist on the destination.", "Create it there."),
     (
@@ -157,6 +219,7 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("MIRROR_STUCK", "A mirror could not be ended.", "Look at virsh blockjob for the guest's disks, then recover."),
     ("MIRROR_THROTTLED", "The guest's writes are slowed down until it is off.", "Nothing, it was allowed."),
     ("MODULE_FAILED", "A module was killed or crashed.", "See the task's output, then kvmops.mobility.status."),
+    ("NOT_LIVE", "The migration moves its guest while it is off.", "Name the live migration of the guest."),
     ("PATH_LOST", "A path that should be there is not.", "Look for it before anything else."),
     ("PATH_NOT_OURS", "A path is in the way that no journal knows.", "Look what it is; we never remove it."),
     ("PATH_TAKEN", "Both names of a rename exist.", "Look what is there and move it away."),
@@ -165,6 +228,7 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
         "Nothing is known of a peer's host keys.",
         "Give them, or its certificate authority.",
     ),
+    ("PREPARE_FAILED", "An image for a live migration cannot be made on the destination.", "Look at its storage."),
     ("PROBE_FAILED", "The probed port does not accept connections.", "Look into the guest."),
     ("PUBLIC_KEY_INVALID", "A line is no public ssh key.", "Give the line of a .pub file."),
     ("RECOVER_NEEDS_YOU", "What happened cannot be known from here.", "The message says what to find out and to give."),
@@ -211,4 +275,5 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
         "sshd there must allow AllowStreamLocalForwarding; repair_trust proves it.",
     ),
     ("VERSION_MISMATCH", "Playbooks and collection are of two versions.", "Use the playbooks of the installed one."),
+    ("WRONG_HYPERVISOR", "Something was asked of the wrong side of a migration.", "Ask the one in the message."),
 )

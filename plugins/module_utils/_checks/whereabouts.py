@@ -17,6 +17,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes impo
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Site
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import ClaimFacts, DomainFacts, LockFacts
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Operation
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status
 
 _LISTED = 20
@@ -146,9 +147,10 @@ def unfinished(located: Located, site: Site) -> Finding | None:
     told = "; ".join(
         f"{claim.status} on {name}, its {claim.role} ({claim.peer} is the other side)" for name, claim in claims
     )
-    return found(
-        "MIGRATION_OPEN", located.guest.name, f"migration {claims[0][1].migration} of the guest is open: {told}."
-    )
+    message = f"migration {claims[0][1].migration} of the guest is open: {told}."
+    live = any(claim.operation == Operation.LIVE_MIGRATE.value for _name, claim in claims)
+    remedy = "Run kvmops.mobility.recover, which goes on with it or takes it back." if live else ""
+    return found("MIGRATION_OPEN", located.guest.name, message, remedy)
 
 
 def did_you_mean(subject: str, names: Iterable[str]) -> str:

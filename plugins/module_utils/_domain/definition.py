@@ -44,6 +44,8 @@ class DiskElement:
     startup_policy: str
     backing_defined: bool = False
     """The definition itself names what is below the image, instead of leaving that to the image."""
+    cache: str = ""
+    """How the host caches it, empty for the hypervisor's default."""
 
     @classmethod
     def from_element(cls, disk: ET.Element) -> DiskElement:
@@ -66,6 +68,7 @@ class DiskElement:
             shareable=disk.find("shareable") is not None,
             startup_policy=_attribute(disk, "source", "startupPolicy"),
             backing_defined=disk.find("backingStore/source") is not None,
+            cache=_attribute(disk, "driver", "cache"),
         )
 
 
@@ -137,6 +140,10 @@ class GuestDefinition:
     """Nova, oVirt, KubeVirt or OpenNebula, by the metadata they leave; empty when nobody."""
     agent_channel: bool
     """A channel for the QEMU guest agent is defined."""
+    cpu_mode: str = ""
+    """Of C(<cpu>): custom, host-model, host-passthrough or maximum; empty without one."""
+    listens: tuple[str, ...] = ()
+    """Addresses that its graphics and serial lines listen on, each once."""
 
     @classmethod
     def from_xml(cls, xml: str) -> GuestDefinition:
@@ -180,6 +187,8 @@ class GuestDefinition:
             agent_channel=any(
                 target.get("name") == _AGENT_CHANNEL for target in domain.iterfind("devices/channel/target")
             ),
+            cpu_mode=_attribute(domain, "cpu", "mode"),
+            listens=_listens(domain),
         )
 
 
@@ -288,6 +297,16 @@ def host_place(device: ET.Element) -> str:
         return f"{part['domain']:04x}:{part['bus']:02x}:{part['slot']:02x}.{part['function']:x}"
     words = [*source.attrib.values(), *(value for child in source for value in child.attrib.values())]
     return " ".join(words) or (source.findtext("path") or "").strip()
+
+
+def _listens(domain: ET.Element) -> tuple[str, ...]:
+    """In connect mode the address is somebody else's; one that a network has is chosen anew on each hypervisor."""
+    found = [one.get("listen", "") for one in domain.iterfind("devices/graphics")]
+    networks = {one.get("address", "") for one in domain.iterfind("devices/graphics/listen[@type='network']")}
+    found += [one.get("address", "") for one in domain.iterfind("devices/graphics/listen")]
+    for device in ("serial", "console", "parallel", "channel"):
+        found += [one.get("host", "") for one in domain.iterfind(f"devices/{device}/source[@mode='bind']")]
+    return tuple(dict.fromkeys(one for one in found if one and one not in networks))
 
 
 def _interface(element: ET.Element) -> InterfaceElement:

@@ -109,6 +109,12 @@ class XmlText:
         if found is not None:
             self._edits.append((found.start(), found.end(), b""))
 
+    def drop(self, node: Node) -> None:
+        """Remove an element with all that is in it; nothing in it may be edited as well."""
+        empty = node.tail == node.head_end and self._is_self_closing(node)
+        end = node.head_end if empty else self._bytes.index(b">", node.tail) + 1
+        self._edits.append((node.start, end, b""))
+
     def __str__(self) -> str:
         parts = []
         position = 0

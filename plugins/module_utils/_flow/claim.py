@@ -24,6 +24,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit impor
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import verdict
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import lock, record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import shortage
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase
@@ -120,13 +121,15 @@ def _plan_source(context: Context, migration: Migration) -> Plan:
             "its stored definition was changed since the plan was made.",
             "Run this again: the plan is made from what is there now.",
         )
-    if domain.is_off() == migration.was_running:
+    if _has_changed(domain, migration):
         raise Refused(
             "STATE_CHANGED",
             migration.name,
             f"is {domain.state()} now, which is not what the plan was made for.",
             "Run this again: the plan is made from what is there now.",
         )
+    if migration.live is not None:  # libvirt carries the definitions by itself
+        return Plan((*_record(context, migration), *_lock(context, migration)))
     old = domain.xml(inactive=True, secure=True)
     change = DefinitionChange(vcpus=migration.new.vcpus, memory_mib=migration.new.memory_mib, paths={}, listen={})
     new = apply_changes(old, change)
@@ -143,6 +146,13 @@ def _plan_source(context: Context, migration: Migration) -> Plan:
     return Plan(effects, result={"definitions_directory": where})
 
 
+def _has_changed(domain: Domain, migration: Migration) -> bool:
+    """Whether it was started, stopped or, where that counts, paused or let run since the plan was made."""
+    if migration.live is None:
+        return domain.is_off() == migration.was_running
+    return domain.is_off() or (domain.pause() is not None) != migration.live.was_paused
+
+
 def sha256(text: str) -> str:
     """Hexadecimal SHA-256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()
@@ -151,15 +161,24 @@ def sha256(text: str) -> str:
 def _plan_destination(context: Context, migration: Migration) -> Plan:
     locking = _lock(context, migration)
     _check_capacity(context, migration)
-    for path in [path for one in migration.parkings for path in (one.place, one.reverted)]:
+    for path in _places(migration):
         if os.path.lexists(path):
             raise Refused("LEFTOVER_PATHS", path, "exists on the destination.", "Look what it is and move it away.")
+    if migration.live is not None:  # the images are made by a step of their own
+        return Plan((*_record(context, migration), *locking))
     return Plan((*_record(context, migration), *locking, *stage(migration.staged_in, context.params["migration_user"])))
+
+
+def _places(migration: Migration) -> list[str]:
+    """What must not be there: whatever arrives. On storage that both see, a live migration's disks are there."""
+    if migration.live is not None:
+        return [disk.path for disk in migration.disks if disk.target in migration.live.copied]
+    return [path for one in migration.parkings for path in (one.place, one.reverted)]
 
 
 def _check_capacity(context: Context, migration: Migration) -> None:
     """Once more under the host's lock: another controller may have claimed since the plan was made."""
-    where = Path(migration.parkings[0].place).parent
+    where = next((Path(one.place).parent for one in migration.parkings), Path(migration.directory))
     facts = hypervisors.survey(context.hypervisor, context.store, str(where), context.clock)
     short = shortage(facts, migration)
     if short is not None:

@@ -17,7 +17,7 @@ from typing import Any, Callable
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow import mirror
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import live, mirror, prepare
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import Stopper
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock, record, reverting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import CLOSE, Entry, Event, Phase, Step
@@ -38,6 +38,7 @@ def plan(context: Context) -> Plan:
     _check_not_started(context, entries)
     if not entries:
         return Plan(result={"undone": []}, untouched=True)
+    _check_not_arrived(context, entries)
     only = context.params["only"]
     everything = journal.pending_undo(entries, context.phase)
     pending = tuple(one for one in everything if not only or one.step.value in only)
@@ -65,9 +66,17 @@ def _check_legal(context: Context, entries: tuple[Entry, ...]) -> None:
     if context.phase is not Phase.MOVE:
         return
     ends = [e for e in entries if e.phase is Phase.MOVE and e.event is Event.END and not e.effect]
+    arrived = any(e.step in (Step.ARRIVE, Step.DEPART) for e in ends)
+    released = [e.result.get("status") for e in ends if e.step is Step.RELEASE]
+    if arrived or Status.COMPLETED.value in released:
+        raise Refused(
+            "ILLEGAL_MOVE",
+            context.params["migration"],
+            "has brought the guest to the destination, where it runs since.",
+            "Move it back with another live migration.",
+        )
     taken = any(e.step is Step.TAKE_OVER for e in ends)
-    told = any(e.step is Step.RELEASE and e.result.get("status") == Status.FINISHED.value for e in ends)
-    if taken or told:
+    if taken or Status.FINISHED.value in released:
         raise Refused(
             "ILLEGAL_MOVE",
             context.params["migration"],
@@ -86,6 +95,18 @@ def _check_not_started(context: Context, entries: tuple[Entry, ...]) -> None:
             "has started the guest here, or was about to: what it wrote since would be lost.",
             "Run kvmops.mobility.recover: it carries the move or revert through.",
         )
+
+
+def _check_not_arrived(context: Context, entries: tuple[Entry, ...]) -> None:
+    """A live migration's guest may run on the destination before any step has said so: only libvirt knows.
+
+    Raises MobilityError(GUEST_RUNS_HERE) after a while, for the destination's libvirt gives up a moment later.
+    """
+    kept = record.read(context.store, context.params["migration"])
+    if kept is None or kept.migration.live is None or kept.role != "destination":
+        return
+    if not _closed(entries, context.phase):
+        prepare.wait_until_gone(context, kept.migration.uuid)
 
 
 def _power_on(context: Context, entries: tuple[Entry, ...], pending: tuple[Entry, ...]) -> tuple[Effect, ...]:
@@ -217,4 +238,8 @@ _KINDS: Mapping[str, Callable[[Context, Mapping[str, Any]], None]] = {
     "stop_unit": _stop_unit,
     "end_mirror": mirror.end,
     "limit_writes": mirror.unthrottle,
+    "end_live": live.end,
+    "unplace": prepare.unplace,
+    "unlink": prepare.unlink,
+    "unmake_directory": prepare.unmake_directory,
 }

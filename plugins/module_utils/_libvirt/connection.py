@@ -8,6 +8,7 @@ PRIVATE to the collection kvmops.mobility.
 
 from __future__ import annotations
 
+import functools
 import gc
 import threading
 from collections.abc import Iterator
@@ -26,8 +27,12 @@ def _ignore_error(_context: object, _error: object) -> None:
     """libvirt's default handler prints to stderr, where a module's JSON must stand alone."""
 
 
+@functools.cache
 def _start_event_loop() -> None:
-    """Keepalive and the embedded driver are served by an event loop, which must be registered before opening."""
+    """Keepalive and the embedded driver are served by an event loop, which must be registered before opening.
+
+    One serves every connection of the process, also those that are opened when another was lost.
+    """
     libvirt.virEventRegisterDefaultImpl()
 
     def serve() -> None:
@@ -117,10 +122,11 @@ def translated(subject: str, attempted: str, call: Callable[[], _T]) -> _T:
         with errors_kept():
             return call()
     except libvirt.libvirtError as error:
-        raise _translate(error, subject, attempted) from None
+        raise translation(error, subject, attempted) from None
 
 
-def _translate(error: Any, subject: str, attempted: str) -> MobilityError:
+def translation(error: Any, subject: str, attempted: str) -> MobilityError:
+    """libvirt's *error* as ours; for who has to look at it before, C(translated()) for all others."""
     code = cast(int, error.get_error_code())
     words = error.get_error_message()
     if code == libvirt.VIR_ERR_NO_DOMAIN:

@@ -8,6 +8,7 @@ PRIVATE to the collection kvmops.mobility.
 
 from __future__ import annotations
 
+import enum
 import json
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
@@ -24,6 +25,20 @@ _STATES = ("no state", "running", "blocked", "paused", "in shutdown", "shut off"
 OFF = "shut off"
 _IN_FLIGHT_BYTES = 4 * 2**20
 """Of a mirror's copy: a write of the guest waits behind them. QEMU's own 16 MiB are five seconds at 27 Mbit/s."""
+
+
+class Pause(enum.Enum):
+    """Why a guest that has a process does not run."""
+
+    ASKED = "asked"
+    """Somebody has paused it."""
+    MIGRATION = "migration"
+    """Its migration has come to its end, or is to begin here: whether it may run is not known on this side."""
+    POST_COPY = "post-copy"
+    """It runs on the other side, and this one has what is missing there."""
+    POST_COPY_BROKEN = "post-copy broken"
+    """The link broke meanwhile: neither side has all of it."""
+    OTHER = "other"
 
 
 @dataclass(frozen=True)
@@ -60,10 +75,27 @@ class Domain:
         """Shut off: not merely shutting down, and not crashed with its QEMU process still there."""
         return self.state() == OFF
 
-    def xml(self, *, inactive: bool = True, secure: bool = False) -> str:
-        """The stored (or running) definition; *secure* includes passwords."""
+    def pause(self) -> Pause | None:
+        """Why it does not run; None for one that is not paused."""
+        number, reason = self._do("read its state", self._handle.state)
+        if number != libvirt.VIR_DOMAIN_PAUSED:
+            return None
+        known = {
+            libvirt.VIR_DOMAIN_PAUSED_USER: Pause.ASKED,
+            libvirt.VIR_DOMAIN_PAUSED_MIGRATION: Pause.MIGRATION,
+            libvirt.VIR_DOMAIN_PAUSED_POSTCOPY: Pause.POST_COPY,
+            libvirt.VIR_DOMAIN_PAUSED_POSTCOPY_FAILED: Pause.POST_COPY_BROKEN,
+        }
+        return known.get(reason, Pause.OTHER)
+
+    def xml(self, *, inactive: bool = True, secure: bool = False, migratable: bool = False) -> str:
+        """The stored (or running) definition; *secure* includes passwords.
+
+        A *migratable* one has nothing that an older libvirt on another hypervisor does not know.
+        """
         flags = libvirt.VIR_DOMAIN_XML_INACTIVE if inactive else 0
         flags |= libvirt.VIR_DOMAIN_XML_SECURE if secure else 0
+        flags |= libvirt.VIR_DOMAIN_XML_MIGRATABLE if migratable else 0
         return str(self._do("read its definition", lambda: self._handle.XMLDesc(flags)))
 
     def is_persistent(self) -> bool:
@@ -231,6 +263,12 @@ class Domain:
             f"ask its agent ({command})", lambda: libvirt_qemu.qemuAgentCommand(self._handle, request, timeout_s, 0)
         )
         return json.loads(answer)["return"]
+
+    def announce(self) -> None:
+        """Tell the switches once more where the guest's addresses are now, as QEMU does by itself on its arrival."""
+        rounds = {"initial": 50, "max": 550, "rounds": 5, "step": 50}
+        request = json.dumps({"execute": "announce-self", "arguments": rounds})
+        self._do("announce it", lambda: libvirt_qemu.qemuMonitorCommand(self._handle, request, 0))
 
 
 def _count_cpu_list(text: str) -> int:

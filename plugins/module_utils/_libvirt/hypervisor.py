@@ -14,6 +14,7 @@ from typing import Any, Callable, TypeVar
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, NotFound
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connection import errors_kept, translated
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.job import Job
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt
 
 _T = TypeVar("_T")
@@ -63,6 +64,11 @@ class Hypervisor:
                 "kvmops.mobility.status shows where it is.",
             )
         return found
+
+    def job(self, uuid: str) -> Job | None:
+        """The migration of the domain with that UUID, whether there is one or not; None when the domain is not here."""
+        handle = self._lookup(self._connection.lookupByUUIDString, uuid)
+        return Job(handle) if handle is not None else None
 
     def _lookup(self, call: Callable[[str], Any], key: str) -> Any:
         def look() -> Any:

@@ -30,9 +30,9 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan im
     PlanStep,
     parking,
 )
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.request import parse_flag
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.starting import may_have_run
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED, LEGAL, Status, derive
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.values import parse_flag
 
 DONE = {Phase.CONFIRM: Status.CONFIRMED, Phase.REVERT: Status.REVERTED}
 
@@ -77,6 +77,8 @@ class Known:
     """The roles whose hypervisor answered with a record: source, destination or both."""
     holder: Mapping[str, Any] | None
     """Who has the guest locked, on either hypervisor."""
+    report: Mapping[str, Any] | None = None
+    """Of a live migration, what the unit that watches it has told last."""
 
     @property
     def status(self) -> Status:
@@ -123,6 +125,7 @@ def _merge(parts: Sequence[Mapping[str, Any]]) -> Known:
         destination=journals.get("destination", ()),
         told_by=frozenset(journals),
         holder=holders[0] if holders else None,
+        report=next((one["live"] for one in parts if one.get("live")), None),
     )
 
 
@@ -144,6 +147,8 @@ def _plan_guest(
     current = next((one for one in mine if one.status not in CLOSED), mine[0] if mine else None)
     if current is None:
         return _refused(subject, _nothing(subject, phase, known, unreachable))
+    if current.migration.live is not None:
+        return _refused(subject, _no_verdict(subject, phase, current))
     if current.status is DONE[phase]:
         note = f"{subject}: migration {current.migration.id} is {current.status.value} already. Nothing was changed."
         return GuestPlan(subject, Outcome.ALREADY, note=note)
@@ -168,6 +173,15 @@ def _nothing(subject: str, phase: Phase, known: Sequence[Known], unreachable: Ma
     if unreachable:
         message += f" No answer from: {', '.join(sorted(unreachable))}."
     return found("MIGRATION_NOT_FOUND", subject, message)
+
+
+def _no_verdict(subject: str, phase: Phase, current: Known) -> Finding:
+    """A live migration leaves nothing behind to go back to."""
+    migration = current.migration
+    message = f"its last migration from {migration.source} to {migration.destination} was a live one, which is "
+    return found(
+        "LIVE_NOTHING_TO_CONFIRM", subject, f"{message}{current.status.value}: there is nothing to {phase.value}."
+    )
 
 
 def _no_way_back(subject: str, current: Known, unreachable: Mapping[str, str]) -> Finding | None:

@@ -12,7 +12,7 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 def _known(cls: type, data: Mapping[str, Any]) -> dict[str, Any]:
     """Keep only the fields *cls* has, so that older and newer hosts can be read together."""
-    names = {field.name for field in fields(cls)}
+    names = {one.name for one in fields(cls)}
     return {key: value for key, value in data.items() if key in names}
 
 
@@ -343,6 +343,12 @@ class FitFacts:
     """Each directory that would hold something of the guest."""
     media_missing: tuple[str, ...] = ()
     """Media that do not come with the guest, and are not there."""
+    seen: Mapping[str, str] = field(default_factory=dict)
+    """C(storage_shared) of each directory that holds images of the guest."""
+
+    def shares(self, directory: str) -> str:
+        """Whether the source's probe in *directory* is visible there: yes, no or unknown."""
+        return self.seen.get(directory, self.storage_shared)
 
     def as_result(self) -> dict[str, Any]:
         """Plain JSON."""

@@ -55,6 +55,11 @@ def places(guest: DomainFacts) -> tuple[str, ...]:
     return tuple(disk.path for disk in carried(guest))
 
 
+def images(guest: DomainFacts) -> tuple[str, ...]:
+    """Paths of the images that the guest can write to: what a live migration may copy, each by itself."""
+    return tuple(disk.path for disk in guest.disks if disk.source_type == "file" and disk.path and not disk.readonly)
+
+
 def media(guest: DomainFacts) -> tuple[str, ...]:
     """Paths of the media that do not go with the guest."""
     return tuple(disk.path for disk in guest.disks if disk.readonly and disk.path and not is_carried(guest, disk))

@@ -11,8 +11,11 @@ from __future__ import annotations
 import enum
 import posixpath
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Options
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import Policy
 
 GIB = 2**30
 DEFAULT_CLUSTER_BYTES = 65536
@@ -26,8 +29,22 @@ class Operation(enum.Enum):
 
     RESIZE = "resize"
     MIGRATE = "migrate"
+    LIVE_MIGRATE = "live_migrate"
     CONFIRM = "confirm"
     REVERT = "revert"
+    ABORT = "abort"
+    FORCE_COMPLETE = "force_complete"
+    RETUNE = "retune"
+
+    @property
+    def moves(self) -> bool:
+        """Whether it begins a migration; the others are about one that there is."""
+        return self in (Operation.RESIZE, Operation.MIGRATE, Operation.LIVE_MIGRATE)
+
+    @property
+    def controls(self) -> bool:
+        """Whether it is an order to a live migration that goes on."""
+        return self in (Operation.ABORT, Operation.FORCE_COMPLETE, Operation.RETUNE)
 
 
 class Transfer(enum.Enum):
@@ -126,6 +143,47 @@ class Stop:
     """abort: the guest goes on and nothing moves; force: the plug is pulled."""
 
 
+class Together(enum.Enum):
+    """Nova's policies of a server group: who may be on one hypervisor."""
+
+    AFFINITY = "affinity"
+    ANTI_AFFINITY = "anti-affinity"
+    SOFT_AFFINITY = "soft-affinity"
+    SOFT_ANTI_AFFINITY = "soft-anti-affinity"
+
+    @property
+    def soft(self) -> bool:
+        """Whether it is a wish only."""
+        return self in (Together.SOFT_AFFINITY, Together.SOFT_ANTI_AFFINITY)
+
+    @property
+    def apart(self) -> bool:
+        """Whether they are kept from each other."""
+        return self in (Together.ANTI_AFFINITY, Together.SOFT_ANTI_AFFINITY)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Guests that belong on one hypervisor, or never on the same."""
+
+    name: str
+    policy: Together
+    guests: tuple[str, ...]
+    """Names or UUIDs as typed."""
+
+
+@dataclass(frozen=True)
+class LiveRequest:
+    """What a live migration is asked for besides."""
+
+    policy: Policy
+    options: Options
+    """As typed, but for *copy_disks*."""
+    copy_disks: bool | None = None
+    """None: those are copied that only one of the hypervisors sees."""
+    announce: bool = False
+
+
 @dataclass(frozen=True)
 class Request:
     """What the operator asked for, validated and typed. One request may name many guests."""
@@ -146,6 +204,9 @@ class Request:
     transfer: Transfer | None = None
     """The one that was asked for; None: the best that can be had."""
     verify: Verify = Verify.QUICK
+    live: LiveRequest | None = None
+    """Of a live migration alone."""
+    groups: tuple[Group, ...] = ()
 
     @property
     def names_a_size(self) -> bool:
@@ -192,6 +253,14 @@ class DiskPlan:
         return cls(**{**data, "backing": tuple(Link(**one) for one in data.get("backing", ()))})
 
 
+@dataclass(frozen=True)
+class PlanStep:
+    """One line of the plan for an operator."""
+
+    where: str
+    what: str
+
+
 _KEPT = ("resize", "reverted", "staging", "returning")
 """What a guest's directory is set aside for, in the order of C(Parking)."""
 
@@ -216,6 +285,45 @@ class Parking:
     def effect(self, verb: str) -> str:
         """The name of an effect on it."""
         return f"{verb}_{self.name}" if self.name else verb
+
+
+@dataclass(frozen=True)
+class Live:
+    """What a live migration needs besides."""
+
+    options: Options
+    """The effective ones: what does not apply to this guest was left out."""
+    policy: Policy
+    gib: float
+    """What every delay and timeout is scaled with, see C(schedule.data_gib())."""
+    copied: tuple[str, ...]
+    """Targets of the disks whose contents are copied: those that the guest writes to and only one host sees."""
+    was_paused: bool
+    listen: Mapping[str, str] = field(default_factory=dict)
+    """An address of the source's own to the destination's, for what listens there: graphics and serial lines."""
+    announce: bool = False
+    """The guest's addresses are announced once more after its arrival."""
+
+    def as_result(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {
+            "options": self.options.as_result(),
+            "policy": self.policy.as_result(),
+            "gib": self.gib,
+            "copied": list(self.copied),
+            "was_paused": self.was_paused,
+            "listen": dict(self.listen),
+            "announce": self.announce,
+        }
+
+    @classmethod
+    def from_result(cls, data: Mapping[str, Any]) -> Live:
+        """The inverse of C(as_result())."""
+        values = dict(data)
+        values["options"] = Options.from_result(values["options"])
+        values["policy"] = Policy.from_result(values["policy"])
+        values["copied"] = tuple(values["copied"])
+        return cls(**values)
 
 
 @dataclass(frozen=True)
@@ -266,6 +374,8 @@ class Migration:
     """rsync on both sides can compress with zstd."""
     source_address: str = ""
     """Where the destination's ssh reaches the source; records of before data could be copied back name none."""
+    live: Live | None = None
+    """How it moves while it runs; None for a cold one."""
 
     def as_result(self) -> dict[str, Any]:
         """Plain JSON, the body of the record."""
@@ -274,6 +384,7 @@ class Migration:
         data["transfer"] = self.transfer.value
         data["verify"] = self.verify.value
         data["layout"] = self.layout.value
+        data["live"] = self.live.as_result() if self.live else None
         return data
 
     @classmethod
@@ -289,6 +400,7 @@ class Migration:
         values["transfer"] = Transfer(values.get("transfer", Transfer.RSYNC.value))
         values["verify"] = Verify(values.get("verify", Verify.QUICK.value))
         values["layout"] = Layout(values.get("layout", Layout.DIRECTORY.value))
+        values["live"] = Live.from_result(values["live"]) if values.get("live") else None
         return cls(**values)
 
     @property

@@ -11,14 +11,17 @@ from __future__ import annotations
 import enum
 import posixpath
 import re
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks import transfers, whereabouts
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.catalogue import (
     DESTINATION_CHECKS,
     GUEST_CHECKS,
+    LIVE_DESTINATION_CHECKS,
+    LIVE_GUEST_CHECKS,
+    Check,
     run,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import found
@@ -30,8 +33,10 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit import digest
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import human_bytes, root_disk
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import live_plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import free_memory_mib
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import DiskFacts
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.live_plan import size_words
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
     DEFAULT_CLUSTER_BYTES,
     GIB,
@@ -40,6 +45,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
     Link,
     Migration,
     Operation,
+    PlanStep,
     Request,
     Size,
     Transfer,
@@ -69,14 +75,6 @@ class Outcome(enum.Enum):
 
 
 @dataclass(frozen=True)
-class PlanStep:
-    """One line of the plan for an operator."""
-
-    where: str
-    what: str
-
-
-@dataclass(frozen=True)
 class GuestPlan:
     """What is planned for one guest."""
 
@@ -89,6 +87,8 @@ class GuestPlan:
     heading: tuple[str, ...] = ()
     """What stands above the steps when the plan is shown."""
     note: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What the role is told of this guest besides."""
 
     def as_result(self) -> dict[str, Any]:
         """Plain JSON, with the rendered lines."""
@@ -99,6 +99,7 @@ class GuestPlan:
             "findings": [finding.as_result() for finding in self.findings],
             "steps": [asdict(step) for step in self.steps],
             "note": self.note,
+            "options": dict(self.options),
             "lines": render_plan(self),
         }
 
@@ -115,12 +116,12 @@ class Plan:
 
 
 def plan(request: Request, site: Site, new_id: Callable[[], str]) -> Plan:
-    """Plan a resize or migrate for every guest of *request*; *new_id* is called once per planned guest.
+    """Plan a move for every guest of *request*; *new_id* is called once per planned guest.
 
-    Each planned guest's claim counts against its destination for those after it. Raises ValueError for confirm and
-    revert, which are read from records instead.
+    Each planned guest's claim counts against its destination for those after it. Raises ValueError for what is about a
+    migration that there is: that is read from records instead.
     """
-    if request.operation not in (Operation.RESIZE, Operation.MIGRATE):
+    if not request.operation.moves:
         raise ValueError(f"{request.operation.value} is planned from its record")
     plans: list[GuestPlan] = []
     planned: list[Migration] = []
@@ -213,7 +214,8 @@ def _new_size(request: Request, old: Size) -> Size:
 
 
 def _plan_move(subject: str, move: Move, new_id: Callable[[], str]) -> GuestPlan:
-    own = run(move, GUEST_CHECKS)
+    of_guest, of_destination = _checks(move.request)
+    own = run(move, of_guest)
     automatic = move.request.destination == AUTO
     if automatic and any(finding.blocks for finding in own):
         return _refused(subject, *own)  # no destination would change that
@@ -224,22 +226,32 @@ def _plan_move(subject: str, move: Move, new_id: Callable[[], str]) -> GuestPlan
         move = chosen
     else:
         move = replace(move, destination=move.request.destination or "")
-    findings = (*own, *run(move, DESTINATION_CHECKS))
+    findings = (*own, *run(move, of_destination))
     if any(finding.blocks for finding in findings):
         return _refused(subject, *findings)
     migration = _migration(move, findings, new_id())
+    if move.request.live is not None:
+        migration = live_plan.made_live(move, migration)
     return GuestPlan(subject, Outcome.PLANNED, migration, findings, _steps(migration), _heading(migration))
+
+
+def _checks(request: Request) -> tuple[tuple[Check, ...], tuple[Check, ...]]:
+    """Those of the guest and those of a destination."""
+    if request.operation is Operation.LIVE_MIGRATE:
+        return LIVE_GUEST_CHECKS, LIVE_DESTINATION_CHECKS
+    return GUEST_CHECKS, DESTINATION_CHECKS
 
 
 def _choose(move: Move) -> Move | Finding:
     """The hypervisor with the most free memory by claim among those that pass every check, by name when equal."""
+    _of_guest, of_destination = _checks(move.request)
     reasons: list[str] = []
     passing: list[Move] = []
     for name in move.site.names():
         if name == move.source:
             continue
         candidate = replace(move, destination=name)
-        blocking = next((one for one in run(candidate, DESTINATION_CHECKS) if one.blocks), None)
+        blocking = next((one for one in run(candidate, of_destination) if one.blocks), None)
         if blocking is None:
             passing.append(candidate)
         else:
@@ -330,11 +342,15 @@ def expected_outage_s(compared_bytes: int, copied_bytes: int, *, running: bool) 
 
 
 def _steps(migration: Migration) -> tuple[PlanStep, ...]:
+    if migration.live is not None:
+        return live_plan.steps(migration, migration.live)
     source, destination = migration.source, migration.destination
     both = f"{source}, {destination}"
     kept = ", ".join(migration.parked_in)
     return (
-        PlanStep(both, f"claim: lock the guest, write the record, reserve {_size(migration.new)} on {destination}"),
+        PlanStep(
+            both, f"claim: lock the guest, write the record, reserve {size_words(migration.new)} on {destination}"
+        ),
         *_before(migration),
         PlanStep(source, f"hand over: {_stopping(migration)}, {parking(migration, migration.parked_in)}"),
         *_after(migration),
@@ -423,14 +439,14 @@ def _taking_over(migration: Migration) -> str:
     return ", ".join(parts)
 
 
-def _size(size: Size) -> str:
-    return f"{size.vcpus} vCPUs, {size.memory_mib} MiB, root {human_bytes(size.root_bytes)}"
-
-
 def _heading(migration: Migration) -> tuple[str, ...]:
+    if migration.live is not None:
+        return live_plan.heading(migration, migration.live)
     outage = f"about {migration.expected_outage_s:.0f} s" if migration.was_running else "none, the guest is off"
     size = (
-        f"{_size(migration.old)} -> {_size(migration.new)}" if migration.old != migration.new else _size(migration.old)
+        f"{size_words(migration.old)} -> {size_words(migration.new)}"
+        if migration.old != migration.new
+        else size_words(migration.old)
     )
     zstd = migration.compress and migration.transfer is Transfer.RSYNC
     return (

@@ -17,7 +17,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration import 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Data, Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import commands
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import NOVA_STATUS, Status, derive
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.shown_status import shown_status
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status, derive
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,35 @@ class Outage:
     ours: float
     guest_start: float
     """From libvirt's start to libvirt's running."""
+
+
+@dataclass(frozen=True)
+class Carried:
+    """How a live migration went, by libvirt's count. None for what it did not tell."""
+
+    downtime_ms: int | None
+    """From the guest's stop on the source to its start on the destination."""
+    downtime_net_ms: int | None
+    """Without what it takes to hand the control over from one host to the other."""
+    seconds: float | None
+    bytes_sent: int | None
+    """Memory and disks; pages that the guest wrote meanwhile count each time."""
+    iterations: int | None
+    """Rounds over the memory."""
+    done: tuple[str, ...]
+    """What was done to it meanwhile, each with its second."""
+
+    def lines(self) -> list[str]:
+        """For the operator's eyes."""
+        lines = [f"  done to it       {one}" for one in self.done]
+        if self.downtime_ms is not None:
+            net = self.downtime_net_ms
+            rest = f" ({net} ms without the hand-over between the hosts)" if net is not None else ""
+            lines.append(f"  outage           {self.downtime_ms} ms by libvirt's count{rest}")
+        if self.bytes_sent is not None:
+            rounds = f" in {self.iterations} round(s) over the memory" if self.iterations else ""
+            lines.append(f"  sent             {human_bytes(self.bytes_sent)}{rounds}")
+        return lines
 
 
 @dataclass(frozen=True)
@@ -70,6 +100,10 @@ class Receipt:
     error: str
     root_bytes: int = 0
     """Virtual size of the root disk where the guest is."""
+    shown: str = ""
+    """The status in Nova's words."""
+    carried: Carried | None = None
+    """None for a cold one, and for a live one that nothing is known of."""
 
     def as_result(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -78,15 +112,14 @@ class Receipt:
             "migration": self.migration.as_result(),
             "phase": self.phase.value,
             "status": self.status.value,
-            "nova_status": NOVA_STATUS.get(self.status, self.status.value),
+            "nova_status": self.shown,
             "lines": self.lines(),
         }
 
     def lines(self) -> list[str]:
         """For the operator's eyes."""
         name = self.migration.name
-        shown = NOVA_STATUS.get(self.status, self.status.value)
-        lines = [f"{name}: {shown} (migration {self.migration.id})"]
+        lines = [f"{name}: {self.shown} (migration {self.migration.id})"]
         if self.error:
             lines.append(f"  failed           {self.error}")
         for host in self.unheard:
@@ -95,6 +128,7 @@ class Receipt:
         lines += _step_table(self.steps)
         if self.outage is not None:
             lines.append(f"  outage           {_outage(self.outage)}")
+        lines += self.carried.lines() if self.carried else []
         if self.mirrored_bytes:
             lines.append(f"  mirrored         {human_bytes(self.mirrored_bytes)} by libvirt's count, holes included")
         if self.bytes_sent:
@@ -174,23 +208,51 @@ def build(
         wire=str(first.get("wire", second.get("wire", ""))),
         where=where,
         unheard=unheard,
-        kept=_kept(migration, status),
+        kept=_kept(migration, status, source),
         next_commands=_next(migration, status),
         error=error,
         root_bytes=_root_bytes(migration, where, source),
+        shown=shown_status(migration, status, source, destination),
+        carried=_carried(source, destination) if migration.live else None,
     )
+
+
+def _carried(source: Sequence[Entry], destination: Sequence[Entry]) -> Carried | None:
+    """From what the source's libvirt told, or the destination's where the guest had left before it was asked."""
+    result = _result(source, Phase.MOVE, Step.LIVE)
+    state: Mapping[str, Any] = result.get("state") or {}
+    arrived: Mapping[str, Any] = _result(destination, Phase.MOVE, Step.ARRIVE).get("statistics") or {}
+    told: Mapping[str, Any] = {**arrived, **(state.get("statistics") or {})}
+    if not told and not state:
+        return None
+    elapsed = _number(told, "time_elapsed")
+    return Carried(
+        downtime_ms=_number(told, "downtime"),
+        downtime_net_ms=_number(told, "downtime_net"),
+        seconds=None if elapsed is None else elapsed / 1000,
+        bytes_sent=_number(told, "data_processed"),
+        iterations=_number(told, "memory_iteration"),
+        done=tuple(str(one) for one in state.get("done", ())),
+    )
+
+
+def _number(told: Mapping[str, Any], name: str) -> int | None:
+    return int(told[name]) if name in told else None
 
 
 def _where(migration: Migration, status: Status, unheard: tuple[str, ...]) -> str:
     """Only a move that was taken over, and not taken back, has the guest on the destination."""
-    if status in (Status.FINISHED, Status.CONFIRMING, Status.CONFIRMED):
+    if status in (Status.FINISHED, Status.CONFIRMING, Status.CONFIRMED, Status.COMPLETED):
         return migration.destination
-    if unheard or status in (Status.ERROR, Status.REVERTING, Status.POST_MIGRATING):
+    if unheard or _is_to_recover(migration, status):
         return ""
     return migration.source
 
 
-def _kept(migration: Migration, status: Status) -> tuple[str, ...]:
+def _kept(migration: Migration, status: Status, source: Sequence[Entry]) -> tuple[str, ...]:
+    if status is Status.COMPLETED:
+        left = _result(source, Phase.MOVE, Step.DEPART).get("kept", ())
+        return tuple(f"{migration.source}:{path}, which was not copied" for path in left)
     if status is Status.FINISHED:
         return (f"{migration.source}:{', '.join(migration.parked_in)} and its definition, until confirm or revert",)
     if status is Status.ERROR:
@@ -202,10 +264,15 @@ _TO_RECOVER = (Status.ERROR, Status.POST_MIGRATING, Status.REVERTING)
 """Where a phase that is over must not stay."""
 
 
+def _is_to_recover(migration: Migration, status: Status) -> bool:
+    """A live migration that is not over goes on by itself, wherever the guest is."""
+    return status in _TO_RECOVER or (migration.live is not None and status is Status.MIGRATING)
+
+
 def _next(migration: Migration, status: Status) -> tuple[str, ...]:
     if status is Status.FINISHED:
         return commands(migration)
-    return ("ansible-playbook kvmops.mobility.recover",) if status in _TO_RECOVER else ()
+    return ("ansible-playbook kvmops.mobility.recover",) if _is_to_recover(migration, status) else ()
 
 
 def _steps(
@@ -220,7 +287,7 @@ def _steps(
     hosts = ((migration.source, source, 0.0), (migration.destination, destination, clock_offset_s))
     for host, entries, ahead in hosts:
         began: dict[Step, Entry] = {}
-        for entry in entries:
+        for entry in _joined(entries):
             if entry.phase is not phase or entry.effect:
                 continue
             if entry.event is Event.BEGIN:
@@ -230,6 +297,13 @@ def _steps(
                 lines.append((first.at - ahead, _ended(host, first, entry)))
         lines += [(one.at - ahead, StepLine(one.step.value, host, None, "did not end")) for one in began.values()]
     return tuple(line for _at, line in sorted(lines, key=lambda pair: pair[0]))
+
+
+def _joined(entries: Sequence[Entry]) -> list[Entry]:
+    """A live migration is watched by several calls: here they are one, from the first begin to the last end."""
+    mine = [n for n, one in enumerate(entries) if one.step is Step.LIVE and not one.effect]
+    inner = set(mine[1:] if mine and entries[mine[-1]].event is Event.BEGIN else mine[1:-1])
+    return [one for n, one in enumerate(entries) if n not in inner]
 
 
 def _ended(host: str, began: Entry, ended: Entry) -> StepLine:

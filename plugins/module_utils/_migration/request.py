@@ -11,86 +11,89 @@ PRIVATE to the collection kvmops.mobility.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._checks.whereabouts import did_you_mean
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import (
     DEFAULT_FLAVORS,
     flavors_from,
     resolve_flavor,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.live_request import parse_live
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
     Capacity,
     ClaimRule,
     Flavor,
+    Group,
     Operation,
     Request,
     Stop,
+    Together,
     Transfer,
     Verify,
+)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.values import (
+    choice,
+    invalid,
+    is_empty,
+    optional_text,
+    optional_whole,
+    parse_flag,
+    ratio,
+    section,
+    whole,
 )
 
 AUTO = "auto"
 SAME = "same"
 
 _SIZES = ("flavor", "vcpus", "memory_mib", "root_gib")
-_TRUE = frozenset({"true", "yes", "on", "1"})
-_FALSE = frozenset({"false", "no", "off", "0"})
-_MOVES = frozenset({Operation.RESIZE, Operation.MIGRATE})
 
 
 def parse_request(raw: Mapping[str, Any]) -> Request:
     """The request that the variables in *raw* make.
 
     It reads operation, vm, flavor, vcpus, memory_mib, root_gib, dest, root_disk, allow_managed, flavors, capacity,
-    stop, transfer and verify, and leaves other keys alone. C(flavors) replaces OpenStack's five. Numbers given beside a
-    flavor override that part of it: C(flavor=m1.large root_gib=100) is m1.large with a root disk of 100 GiB.
+    stop, transfer, verify, policy, live and groups, and leaves other keys alone. C(flavors) replaces OpenStack's five.
+    Numbers given beside a flavor override that part of it: C(flavor=m1.large root_gib=100) is m1.large with a root disk
+    of 100 GiB.
 
     Raises Refused: VM_MISSING, VM_DUPLICATE, VALUE_INVALID (its subject is the variable), FLAVOR_INVALID,
     FLAVOR_UNKNOWN, FLAVOR_PART_UNMAPPED, SIZE_MISSING, SIZE_NOT_ALLOWED, DEST_REQUIRED, DEST_NOT_ALLOWED,
-    DEST_SAME_UNSUPPORTED.
+    DEST_SAME_UNSUPPORTED, POLICY_INVALID.
     """
-    given = {key: value for key, value in raw.items() if not _is_empty(value)}
-    operation = Operation(_choice("operation", given.get("operation"), [one.value for one in Operation]))
+    given = {key: value for key, value in raw.items() if not is_empty(value)}
+    operation = Operation(choice("operation", given.get("operation"), [one.value for one in Operation]))
     guests = _guests(given.get("vm"))
     _check_size_is_wanted(operation, given, ", ".join(guests))
     return Request(
         operation=operation,
         guests=guests,
         flavor=_flavor(given),
-        vcpus=_optional_whole(given, "vcpus", 1),
-        memory_mib=_optional_whole(given, "memory_mib", 1),
-        root_gib=_optional_whole(given, "root_gib", 0),
+        vcpus=optional_whole(given, "vcpus", 1),
+        memory_mib=optional_whole(given, "memory_mib", 1),
+        root_gib=optional_whole(given, "root_gib", 0),
         destination=_destination(operation, given, ", ".join(guests)),
-        root_disk=_optional_text(given, "root_disk"),
+        root_disk=optional_text(given, "root_disk"),
         allow_managed=parse_flag("allow_managed", given.get("allow_managed", False)),
         capacity=_capacity(given.get("capacity", {})),
         stop=_stop(given.get("stop", {})),
         transfer=_transfer(given.get("transfer", AUTO)),
-        verify=Verify(_choice("verify", given.get("verify", Verify.QUICK.value), [one.value for one in Verify])),
+        verify=Verify(choice("verify", given.get("verify", Verify.QUICK.value), [one.value for one in Verify])),
+        live=parse_live(given) if operation is Operation.LIVE_MIGRATE else None,
+        groups=_groups(given.get("groups", {})),
     )
 
 
 def _transfer(value: Any) -> Transfer | None:
-    name = _choice("transfer", value, [AUTO, *(one.value for one in Transfer)])
+    name = choice("transfer", value, [AUTO, *(one.value for one in Transfer)])
     return None if name == AUTO else Transfer(name)
-
-
-def _is_empty(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and not value.strip())
-
-
-def _invalid(variable: str, value: Any, allowed: str, hint: str = "") -> Refused:
-    message = f"the variable {variable} is {value!r}, which it cannot be."
-    return Refused("VALUE_INVALID", variable, message, f"Allowed: {allowed}.{hint}")
 
 
 def _guests(value: Any) -> tuple[str, ...]:
     """One or more names, in the order given."""
-    if _is_empty(value):
+    if is_empty(value):
         raise _no_guest()
     several = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
     names = tuple(_guest(one) for one in (value if several else [value]))
@@ -110,11 +113,11 @@ def _no_guest() -> Refused:
 
 def _guest(value: Any) -> str:
     # A name of digits only comes as a number from a vars file.
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    name = str(value).strip() if whole or isinstance(value, str) else ""
+    number = isinstance(value, int) and not isinstance(value, bool)
+    name = str(value).strip() if number or isinstance(value, str) else ""
     if not name or "," in name:
         hint = ' Several guests are given as JSON: -e \'{"vm": ["web1", "web2"]}\'.' if name else ""
-        raise _invalid("vm", value, "one name or UUID, or a list of them", hint)
+        raise invalid("vm", value, "one name or UUID, or a list of them", hint)
     return name
 
 
@@ -130,13 +133,13 @@ def _check_size_is_wanted(operation: Operation, given: Mapping[str, Any], guests
 
 def _flavor(given: Mapping[str, Any]) -> Flavor | None:
     known = flavors_from(given["flavors"]) if "flavors" in given else DEFAULT_FLAVORS
-    name = _optional_text(given, "flavor")
+    name = optional_text(given, "flavor")
     return resolve_flavor(name, known) if name else None
 
 
 def _destination(operation: Operation, given: Mapping[str, Any], guests: str) -> str | None:
-    name = _optional_text(given, "dest")
-    if operation not in _MOVES:
+    name = optional_text(given, "dest")
+    if not operation.moves:
         if name:
             message = f"{operation.value} knows both hypervisors, and dest={name} was given."
             raise Refused("DEST_NOT_ALLOWED", guests, message, "Leave dest out.")
@@ -144,95 +147,55 @@ def _destination(operation: Operation, given: Mapping[str, Any], guests: str) ->
     if name == SAME:
         message = f"dest=same asks to {operation.value} the guest where it is, which cannot be done yet."
         raise Refused("DEST_SAME_UNSUPPORTED", guests, message, "Name another hypervisor with dest=, or use dest=auto.")
-    if name is None and operation is Operation.MIGRATE:
+    if name is None and operation is not Operation.RESIZE:
         remedy = "Give -e dest=HYPERVISOR, or dest=auto for the one with the most free memory that passes."
-        raise Refused("DEST_REQUIRED", guests, "a migrate needs a destination, and none was given.", remedy)
+        message = f"a {operation.value} needs a destination, and none was given."
+        raise Refused("DEST_REQUIRED", guests, message, remedy)
     return name or AUTO
 
 
 def _capacity(value: Any) -> Capacity:
     default = Capacity()
-    given = _section("kvmops_capacity", value, default)
+    given = section("kvmops_capacity", value, sorted(vars(default)))
     rules = [one.value for one in ClaimRule]
     return Capacity(
-        rule=ClaimRule(_choice("kvmops_capacity.rule", given.get("rule", default.rule.value), rules)),
-        cpu_ratio=_ratio("kvmops_capacity.cpu_ratio", given.get("cpu_ratio", default.cpu_ratio)),
-        memory_ratio=_ratio("kvmops_capacity.memory_ratio", given.get("memory_ratio", default.memory_ratio)),
-        disk_ratio=_ratio("kvmops_capacity.disk_ratio", given.get("disk_ratio", default.disk_ratio)),
-        reserved_vcpus=_whole("kvmops_capacity.reserved_vcpus", given.get("reserved_vcpus", default.reserved_vcpus), 0),
-        reserved_memory_mib=_whole(
+        rule=ClaimRule(choice("kvmops_capacity.rule", given.get("rule", default.rule.value), rules)),
+        cpu_ratio=ratio("kvmops_capacity.cpu_ratio", given.get("cpu_ratio", default.cpu_ratio)),
+        memory_ratio=ratio("kvmops_capacity.memory_ratio", given.get("memory_ratio", default.memory_ratio)),
+        disk_ratio=ratio("kvmops_capacity.disk_ratio", given.get("disk_ratio", default.disk_ratio)),
+        reserved_vcpus=whole("kvmops_capacity.reserved_vcpus", given.get("reserved_vcpus", default.reserved_vcpus), 0),
+        reserved_memory_mib=whole(
             "kvmops_capacity.reserved_memory_mib", given.get("reserved_memory_mib", default.reserved_memory_mib), 0
         ),
-        reserved_disk_gib=_whole(
+        reserved_disk_gib=whole(
             "kvmops_capacity.reserved_disk_gib", given.get("reserved_disk_gib", default.reserved_disk_gib), 0
         ),
     )
 
 
+def _groups(value: Any) -> tuple[Group, ...]:
+    if not isinstance(value, Mapping):
+        raise invalid("kvmops_groups", value, "a mapping of names to groups, each with policy and guests")
+    return tuple(_group(str(name), one) for name, one in value.items())
+
+
+def _group(name: str, value: Any) -> Group:
+    variable = f"kvmops_groups.{name}"
+    given = section(variable, value, ("guests", "policy"))
+    members = given.get("guests")
+    if not isinstance(members, Sequence) or isinstance(members, str) or not members:
+        raise invalid(f"{variable}.guests", members, "a list of names or UUIDs")
+    policy = choice(f"{variable}.policy", given.get("policy"), [one.value for one in Together])
+    return Group(name, Together(policy), tuple(_guest(one) for one in members))
+
+
 def _stop(value: Any) -> Stop:
     default = Stop()
-    given = _section("kvmops_stop", value, default)
+    given = section("kvmops_stop", value, sorted(vars(default)))
     return Stop(
-        timeout_s=_whole("kvmops_stop.timeout_s", given.get("timeout_s", default.timeout_s), 1),
-        retry_interval_s=_whole(
+        timeout_s=whole("kvmops_stop.timeout_s", given.get("timeout_s", default.timeout_s), 1),
+        retry_interval_s=whole(
             "kvmops_stop.retry_interval_s", given.get("retry_interval_s", default.retry_interval_s), 1
         ),
-        on_timeout=_choice("kvmops_stop.on_timeout", given.get("on_timeout", default.on_timeout), ["abort", "force"]),
+        on_timeout=choice("kvmops_stop.on_timeout", given.get("on_timeout", default.on_timeout), ["abort", "force"]),
     )
-
-
-def _section(variable: str, value: Any, default: Capacity | Stop) -> dict[str, Any]:
-    """The given part of a mapping, without keys that are empty. An unknown key is a typing error, not a wish."""
-    allowed = sorted(vars(default))
-    if not isinstance(value, Mapping):
-        raise _invalid(variable, value, f"a mapping with {', '.join(allowed)}")
-    for key in value:
-        if key not in allowed:
-            raise _invalid(
-                f"{variable}.{key}", value[key], f"{variable} has {', '.join(allowed)}", did_you_mean(str(key), allowed)
-            )
-    return {str(key): one for key, one in value.items() if not _is_empty(one)}
-
-
-def _choice(variable: str, value: Any, allowed: Sequence[str]) -> str:
-    if not isinstance(value, str) or value.strip() not in allowed:
-        raise _invalid(variable, value, " or ".join(allowed), did_you_mean(str(value), allowed))
-    return value.strip()
-
-
-def _optional_text(given: Mapping[str, Any], variable: str) -> str | None:
-    value = given.get(variable)
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise _invalid(variable, value, "a name")
-    return value.strip()
-
-
-def _optional_whole(given: Mapping[str, Any], variable: str, least: int) -> int | None:
-    return _whole(variable, given[variable], least) if variable in given else None
-
-
-def _whole(variable: str, value: Any, least: int) -> int:
-    """A whole number. YAML's yes is a whole number to Python, and never what was meant."""
-    text = str(value).strip() if isinstance(value, (int, str)) and not isinstance(value, bool) else ""
-    if not re.fullmatch(r"[0-9]+", text) or int(text) < least:
-        raise _invalid(variable, value, f"a whole number of at least {least}, without a unit")
-    return int(text)
-
-
-def _ratio(variable: str, value: Any) -> float:
-    text = str(value).strip() if isinstance(value, (int, float, str)) and not isinstance(value, bool) else ""
-    if not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text) or float(text) <= 0:
-        raise _invalid(variable, value, "a number above 0, for example 1.5")
-    return float(text)
-
-
-def parse_flag(variable: str, value: Any) -> bool:
-    """A truth value as YAML or a command line gives it. Raises Refused(VALUE_INVALID) naming *variable*."""
-    if isinstance(value, bool):
-        return value
-    text = str(value).strip().lower()
-    if text not in _TRUE | _FALSE:
-        raise _invalid(variable, value, "true or false")
-    return text in _TRUE

@@ -15,7 +15,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal
 
 
 class Status(enum.Enum):
-    """Nova's names for the states of a cold migration."""
+    """Nova's names for the states of a migration; a live one ends as C(completed)."""
 
     UNKNOWN = "unknown"
     PRE_MIGRATING = "pre-migrating"
@@ -26,11 +26,12 @@ class Status(enum.Enum):
     CONFIRMED = "confirmed"
     REVERTING = "reverting"
     REVERTED = "reverted"
+    COMPLETED = "completed"
     FAILED = "failed"
     ERROR = "error"
 
 
-CLOSED = frozenset({Status.CONFIRMED, Status.REVERTED, Status.FAILED})
+CLOSED = frozenset({Status.CONFIRMED, Status.REVERTED, Status.COMPLETED, Status.FAILED})
 """Nothing is left to do, and no capacity is held."""
 
 NOVA_STATUS = {Status.FINISHED: "VERIFY_RESIZE"}
@@ -110,18 +111,29 @@ def _taken_back(entries: Sequence[Entry], step: Step) -> bool:
 
 
 def _moved(source: Sequence[Entry], destination: Sequence[Entry]) -> Status:
+    if _departed(source, destination):
+        return Status.COMPLETED
     undo = _undone(source, destination)
     if undo is not None:
         return undo
     if _has(destination, Phase.MOVE, Step.TAKE_OVER, Event.END):
         return Status.FINISHED
-    if _has(destination, Phase.MOVE, Step.TAKE_OVER, Event.BEGIN):
+    if any(_has(destination, Phase.MOVE, step, Event.BEGIN) for step in (Step.TAKE_OVER, Step.ARRIVE)):
         return Status.POST_MIGRATING
-    if _has(source, Phase.MOVE, Step.HAND_OVER, Event.BEGIN):
+    if any(_has(source, Phase.MOVE, step, Event.BEGIN) for step in (Step.HAND_OVER, Step.LIVE)):
         return Status.MIGRATING
     if source or destination:
         return Status.PRE_MIGRATING
     return Status.UNKNOWN
+
+
+def _departed(source: Sequence[Entry], destination: Sequence[Entry]) -> bool:
+    """A live migration is over when the source has given the guest up; the destination knows it from the receipt."""
+    if _has(source, Phase.MOVE, Step.DEPART, Event.END):
+        return True
+    released = (Phase.MOVE, Step.RELEASE, Event.END, "")
+    ends = [e for e in destination if (e.phase, e.step, e.event, e.effect) == released]
+    return any(e.result.get("status") == Status.COMPLETED.value for e in ends)
 
 
 _CLOSED_BOOK = (Step.UNDO, Event.END, CLOSE)
@@ -149,7 +161,7 @@ def _undo_begun(entries: Sequence[Entry]) -> bool:
 
 def _kept_going(source: Sequence[Entry], destination: Sequence[Entry]) -> bool:
     """The take-over ended, only its answer was lost: the destination refuses to undo, the source never ends one."""
-    taken = _has(destination, Phase.MOVE, Step.TAKE_OVER, Event.END)
+    taken = any(_has(destination, Phase.MOVE, step, Event.END) for step in (Step.TAKE_OVER, Step.ARRIVE))
     undoing = _undo_begun(destination)
     given_up = any((e.phase, *_closing(e)) == (Phase.MOVE, *_CLOSED_BOOK) for e in source)
     return taken and not undoing and not given_up

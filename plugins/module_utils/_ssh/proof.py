@@ -26,8 +26,15 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import errors
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.known_hosts_file import stored_fingerprint
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import rsync
 
-SSH, RSYNC, SOCKET, LIBVIRT = "ssh", "rsync", "socket", "libvirt"
-PARTS = (SSH, RSYNC, SOCKET, LIBVIRT)
+SSH, RSYNC, SOCKET, LIBVIRT, PORTS = "ssh", "rsync", "socket", "libvirt", "ports"
+PARTS = (SSH, RSYNC, SOCKET, LIBVIRT, PORTS)
+USUAL = (SSH, RSYNC, SOCKET, LIBVIRT)
+"""Those of every trust; the ports are of live migrations alone."""
+_WITHOUT_LOGIN = (LIBVIRT, PORTS)
+"""These do not go as the user."""
+_FIRST_PORT = 49152
+"""QEMU listens on it and those above, unless migration_port_min of qemu.conf says another."""
+_PORT_S = 3
 _AT_ONCE = 8
 _TIMEOUT_S = 20
 _POLL_S = 0.05
@@ -140,7 +147,7 @@ def prove(target: Target, parts: Sequence[str], monotonic: Callable[[], float]) 
     """Each part; what needs a login is not tried again where the login failed."""
     failed: Proof | None = None
     for part in parts:
-        if failed and part != LIBVIRT:
+        if failed and part not in _WITHOUT_LOGIN:
             yield Proof(part, False, 0.0, failed.code, failed.message, failed.remedy)
             continue
         began = monotonic()
@@ -244,4 +251,25 @@ def _libvirt(target: Target) -> None:
     _run(target, ["virsh", "-c", f"qemu+ssh://root@{host}{port}/system?no_tty=1", "hostname"], LIBVIRT)
 
 
-_ATTEMPTS: Mapping[str, Callable[[Target], None]] = {SSH: _ssh, RSYNC: _rsync, SOCKET: _socket, LIBVIRT: _libvirt}
+def _ports(target: Target) -> None:
+    """Whether a firewall lets the memory of a guest through. Mostly nobody listens there, and that is an answer too."""
+    try:
+        socket.create_connection((target.address, _FIRST_PORT), timeout=_PORT_S).close()
+    except ConnectionRefusedError:
+        return
+    except OSError as error:
+        raise MobilityError(
+            "LIVE_PORTS_CLOSED",
+            target.name,
+            f"its port {_FIRST_PORT} does not answer: {error.strerror or error}.",
+            "Let the source through to the ports 49152 to 49215 there, or to those that its qemu.conf names.",
+        ) from None
+
+
+_ATTEMPTS: Mapping[str, Callable[[Target], None]] = {
+    SSH: _ssh,
+    RSYNC: _rsync,
+    SOCKET: _socket,
+    LIBVIRT: _libvirt,
+    PORTS: _ports,
+}

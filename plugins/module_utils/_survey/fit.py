@@ -41,6 +41,11 @@ class Visitor:
         """What would come: the images, or else the directory."""
         return self.places or ((self.directory,) if self.directory else ())
 
+    @property
+    def planted(self) -> Mapping[str, str]:
+        """The probe in each directory that holds its images."""
+        return self.probes or {self.directory: self.probe}
+
 
 def survey(hypervisor: Hypervisor, visitor: Visitor) -> FitFacts:
     """What this hypervisor says about *visitor*."""
@@ -63,9 +68,10 @@ def survey(hypervisor: Hypervisor, visitor: Visitor) -> FitFacts:
         free_bytes=space["free"],
         free_inodes=space["inodes"],
         parent_exists=all(one.is_dir() for one in parents),
-        storage_shared=probe.seen_any(visitor.probes or {visitor.directory: visitor.probe}).value,
+        storage_shared=probe.seen_any(visitor.planted).value,
         spaces=tuple(_space_of(one) for one in parents),
         media_missing=tuple(one for one in visitor.media if not os.path.isfile(one)),
+        seen={directory: probe.seen(directory, token).value for directory, token in visitor.planted.items()},
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.book import Book
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock, record, state
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
@@ -53,6 +54,8 @@ def _working(entries: Sequence[Entry]) -> bool:
 def _copying(migration: Migration, entries: Sequence[Entry]) -> bool:
     """Whether a unit of a copy that did not end is there; asked only then, because asking costs a process."""
     steps = [one for one in entries if not one.effect]
+    if migration.live is not None and steps and steps[-1].step is Step.LIVE:
+        return transient.phase(transient.name_of(migration.id, "live")) is transient.Phase.RUNNING
     if not steps or (steps[-1].step, steps[-1].event) != (Step.COPY, Event.BEGIN):
         return False
     copies = (numbered("copy", index) for index, _directory in enumerate(migration.directories))
@@ -77,5 +80,6 @@ def _survey(store: Store, kept: Record, clock: Callable[[], float]) -> dict[str,
         "idle_s": max(0.0, clock() - entries[-1].at) if entries else 0.0,
         "status_here": state.derive_alone(entries, kept.role).value,
         "lock": asdict(holder) if holder is not None else None,
+        "live": Book(store, migration.id).report() if migration.live is not None else None,
         "paths": {path: os.path.lexists(path) for path in paths},
     }

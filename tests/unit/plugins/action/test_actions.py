@@ -18,11 +18,11 @@ from ansible_collections.kvmops.mobility.plugins.action import (
     migration_summary,
     migration_visitors,
 )
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._version import VERSION
-from ansible_collections.kvmops.mobility.tests.unit.bed import CONFIRM, MOVE, journals
+from ansible_collections.kvmops.mobility.tests.unit.bed import CONFIRM, MOVE, journals, line
 from ansible_collections.kvmops.mobility.tests.unit.builders import (
     OTHER_UUID,
     UUID,
@@ -87,12 +87,16 @@ def located(*guests: Any) -> dict[str, dict[str, Any]]:
         ({"operation": "migrate", "vm": ["web1", "db1"], "dest": "c2"}, True, {}),
         ({"operation": "confirm", "vm": "web1", "force": "true"}, False, {"force": True}),
         ({"operation": "revert", "vm": "web1", "data": "discard"}, False, {"data": "discard"}),
+        ({"operation": "live_migrate", "vm": "web1", "dest": "c2", "policy": "fast"}, True, {}),
+        ({"operation": "abort", "vm": "web1"}, False, {}),
+        ({"operation": "retune", "vm": "web1", "policy": "fast"}, False, {}),
     ],
 )
 def test_a_good_request(asked: dict[str, Any], moves: bool, options: dict[str, Any]) -> None:
     found = action(migration_request.ActionModule, **asked).run(task_vars={})
     assert (found["changed"], found["moves"], found["options"]) == (False, moves, options)
     assert found["request"] == asked
+    assert found["live"] is (asked["operation"] == "live_migrate")
     assert found["guests"] == (asked["vm"] if isinstance(asked["vm"], list) else [asked["vm"]])
 
 
@@ -106,6 +110,9 @@ def test_a_good_request(asked: dict[str, Any], moves: bool, options: dict[str, A
         ({"operation": "migrate", "vm": "web1", "select": "[]", "dest": "c2"}, "SELECT_AND_VM"),
         ({"operation": "confirm", "select": "[]"}, "SELECT_NOT_ALLOWED"),
         ({"operation": "migrate", "select": "[]"}, "DEST_REQUIRED"),
+        ({"operation": "live_migrate", "vm": "web1", "dest": "c2", "policy": "brisk"}, "POLICY_INVALID"),
+        ({"operation": "retune", "vm": "web1"}, "VALUE_INVALID"),
+        ({"operation": "abort", "select": "[]"}, "SELECT_NOT_ALLOWED"),
     ],
 )
 def test_a_bad_request(asked: dict[str, Any], code: str) -> None:
@@ -174,6 +181,45 @@ def test_a_confirm_or_revert_is_read_from_the_records(operation: dict[str, str])
     assert (only["outcome"], only["migration"]["id"]) == ("planned", "id-0")
 
 
+LIVE_ASKED = {"operation": "live_migrate", "vm": "web1", "dest": "c2"}
+
+
+def live_one() -> Migration:
+    (only,) = make_plan(located(), **LIVE_ASKED)["guests"]
+    return Migration.from_result(over_the_wire(only["migration"]))
+
+
+def test_a_live_migration_is_planned_with_what_is_told_of_it() -> None:
+    (only,) = make_plan(located(), **LIVE_ASKED, live={"announce": True})["guests"]
+    assert (only["outcome"], only["options"]) == ("planned", {})
+    one = Migration.from_result(over_the_wire(only["migration"]))
+    assert one.live is not None
+    assert (one.live.copied, one.live.announce) == (("vda",), True)
+
+
+def test_clocks_that_are_apart_are_seen() -> None:
+    hosts = located()
+    hosts["c2"]["kvmops_survey"]["controller_clock"]["ended"] -= 61.0
+    (only,) = make_plan(hosts, **LIVE_ASKED)["guests"]
+    assert [one["code"] for one in only["findings"]] == ["CLOCKS_DIFFER"]
+
+
+MOVING = ((line(Step.CLAIM), line(Step.LIVE, Event.BEGIN)), (line(Step.CLAIM),))
+
+
+@pytest.mark.parametrize(
+    ("asked", "order"),
+    [
+        ({"operation": "abort"}, {"order": "abort"}),
+        ({"operation": "retune", "live": {"bandwidth_mib_s": "9"}}, {"order": "retune", "bandwidth_mib_s": 9}),
+    ],
+)
+def test_an_order_goes_to_the_live_migration_of_the_guest(asked: dict[str, Any], order: dict[str, Any]) -> None:
+    (only,) = make_plan(answers(live_one(), MOVING), vm="web1", **asked)["guests"]
+    assert (only["outcome"], only["options"]) == ("planned", order)
+    assert only["host"] == "guest-6c8f0f0e"
+
+
 def test_without_hypervisors() -> None:
     found = make_plan({})
     assert (found["failed"], found["code"]) == (True, "HYPERVISORS_MISSING")
@@ -185,6 +231,12 @@ def test_without_hypervisors() -> None:
 def test_visitors() -> None:
     found = action(migration_visitors.ActionModule).run(task_vars=variables(located()))
     assert [one["directory"] for one in found["guests"]] == [guest().directory]
+
+
+def test_visitors_of_a_live_migration_come_as_they_run() -> None:
+    one = replace(guest(), live_xml=guest().xml.replace("<vcpu>2", "<vcpu current='2'>2"))
+    found = action(migration_visitors.ActionModule, operation="live_migrate").run(task_vars=variables(located(one)))
+    assert [(one["xml"], one["places"]) for one in found["guests"]] == [(one.live_xml, [f"{one.directory}/disk"])]
 
 
 def status(hosts: dict[str, Any], **arguments: Any) -> dict[str, Any]:
@@ -199,6 +251,22 @@ def test_where_a_migration_stands_and_what_to_type() -> None:
     text = "\n".join(found["lines"])
     for words in ("web1  resize c1 -> c2  VERIFY_RESIZE", "ann@laptop", "confirm -e vm=web1", "revert -e vm=web1"):
         assert words in text
+
+
+def test_how_far_a_live_migration_is() -> None:
+    hosts = answers(live_one(), MOVING)
+    sample = {"elapsed_s": 7.0, "stage": "memory", "iteration": 3, "memory_total": 2**30, "memory_remaining": 2**28}
+    hosts["c1"]["kvmops_migrations"]["migrations"][0]["live"] = {"sample": sample}
+    found = status(hosts)
+    assert found["migrations"][0]["live"] == {"sample": sample}
+    assert found["lines"][0].startswith("web1  live_migrate c1 -> c2  running  (migration ")
+    assert found["lines"][1].startswith("  live migration: memory, 7 s, iteration 3, 256 MiB of 1 GiB")
+
+
+def test_a_live_migration_that_nobody_has_looked_at() -> None:
+    assert status(answers(live_one(), ((line(Step.CLAIM),), ())))["lines"][0].startswith(
+        "web1  live_migrate c1 -> c2  queued  "
+    )
 
 
 def test_closed_ones_are_shown_when_all_are_wanted() -> None:
@@ -298,6 +366,12 @@ def test_one_did_not(hosts: dict[str, Any], words: str, capsys: pytest.CaptureFi
     out = capsys.readouterr().out.splitlines()
     assert out[0].startswith(words)
     assert out[1] == "old1 waits."
+
+
+@pytest.mark.parametrize("ok", [True, False])
+def test_what_came_of_an_order(ok: bool) -> None:
+    found = summarize([planned()], {"guest-web1": {"live_control_told": {"ok": ok, "words": "given up, at once"}}})
+    assert found["lines" if ok else "guests"] == (["web1: given up, at once"] if ok else ["web1"])
 
 
 def test_one_that_was_refused_does_not_hide_the_other() -> None:

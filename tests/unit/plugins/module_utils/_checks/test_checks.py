@@ -27,8 +27,11 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
     Capacity,
     ClaimRule,
     Flavor,
+    Group,
     Migration,
     Operation,
+    Request,
+    Together,
     Transfer,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan
@@ -85,6 +88,17 @@ def a_migration(**values: Any) -> Migration:
     (only,) = plan(request(), site(), lambda: "id-0").guests
     assert only.migration is not None
     return replace(only.migration, **values)
+
+
+def grouped(policy: str, *others: str) -> Request:
+    """web1 and web2 are a group of two; *others* move with web1."""
+    return request(guests=("web1", *others), groups=(Group("pair", Together(policy), ("web1", "web2")),))
+
+
+MATE = there(domains=(summary("web2", OTHER_UUID),))
+MATE_STAYS = site(
+    hypervisors={**site().hypervisors, "c1": hypervisor("c1", domains=(summary(), summary("web2", OTHER_UUID)))}
+)
 
 
 @dataclass(frozen=True)
@@ -199,6 +213,16 @@ CASES = [
     Case("DEST_INODES_FULL", ("web1", "c2", "17"), where=says(free_inodes=3)),
     Case("DEST_MEMORY_LOW", ("web1", "c2", "1000 MiB"), where=there(memory_mib_free=1000)),
     Case("DEST_PARENT_MISSING", ("web1", "c2", DIRECTORY), where=says(parent_exists=False)),
+    Case("GROUP_BROKEN", ("c2", "apart from web2", "anti-affinity"), asked=grouped("anti-affinity"), where=MATE),
+    Case("GROUP_WISH", ("apart from web2",), asked=grouped("soft-anti-affinity"), where=MATE),
+    Case("GROUP_BROKEN", ("together with web2", "pair"), asked=grouped("affinity"), where=MATE_STAYS),
+    Case("GROUP_WISH", ("together with web2",), asked=grouped("soft-affinity"), where=MATE_STAYS),
+    Case(
+        "GROUP_BROKEN",
+        ("apart from web2",),
+        asked=grouped("anti-affinity"),
+        where=there(claims=(claim(OTHER_UUID, name="web2", status="migrating"),)),
+    ),
     Case("NAME_TAKEN", ("web1", "c2", OTHER_UUID), where=there(domains=(summary("web1", OTHER_UUID),))),
     Case("NAME_TAKEN", ("web1", "c2", "20261121-aaaa"), where=there(claims=(claim(OTHER_UUID, status="migrating"),))),
     Case("UUID_TAKEN", ("web1", "c2", UUID, "old1"), where=there(domains=(summary("old1"),))),
@@ -260,6 +284,13 @@ def test_each_check_finds_its_own_and_nothing_else(case: Case) -> None:
     "good",
     [
         pytest.param(move(), id="a plain resize"),
+        pytest.param(move(asked=grouped("affinity"), where=MATE), id="a group that comes together"),
+        pytest.param(move(asked=grouped("affinity", "web2"), where=MATE_STAYS), id="a group that moves together"),
+        pytest.param(move(asked=grouped("anti-affinity"), where=MATE_STAYS), id="a group that goes apart"),
+        pytest.param(
+            move(asked=request(groups=(Group("x", Together.ANTI_AFFINITY, ("web2",)),)), where=MATE),
+            id="a group of others",
+        ),
         pytest.param(move(asked=MIGRATE), id="a plain migrate"),
         pytest.param(move(guest(state="shut off", uptime_s=None)), id="off"),
         pytest.param(move(guest(state="blocked")), id="blocked is running"),
@@ -358,6 +389,15 @@ SITES: list[tuple[str, Site, tuple[str, ...]]] = [
         two(replace(HERE, claims=(claim(role="source", peer="c2", status="migrating"),)), hypervisor("c2"), (guest(),)),
         ("web1", "20261121-aaaa", "migrating on c1", "c2"),
     ),
+    (
+        "MIGRATION_OPEN",
+        two(
+            replace(HERE, claims=(claim(role="source", peer="c2", status="migrating", operation="live_migrate"),)),
+            hypervisor("c2"),
+            (guest(),),
+        ),
+        ("web1", "migrating on c1", "kvmops.mobility.recover"),
+    ),
 ]
 
 
@@ -392,7 +432,8 @@ PROVOKED_ON_REAL_HOSTS = {
     "TRUST_UNPROVEN",
 }
 """Codes that only a playbook can give; tests/e2e must name them."""
-NOT_CODES = {"VERIFY_RESIZE", "GUEST_CHECKS", "DESTINATION_CHECKS", "LC_ALL", "LIBVIRT_IMP_ERR"}
+CHECKS_BY_NAME = {f"{of}{part}" for of in ("", "LIVE_") for part in ("CHECKS", "GUEST_CHECKS", "DESTINATION_CHECKS")}
+NOT_CODES = {"VERIFY_RESIZE", "LC_ALL", "CREDENTIALS_DIRECTORY", "LIBVIRT_IMP_ERR", *CHECKS_BY_NAME}
 CATALOGUE = ("codes.py", "runtime_codes.py")
 THIS_FILE = Path(__file__).resolve()
 

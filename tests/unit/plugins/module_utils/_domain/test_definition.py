@@ -16,6 +16,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition
     Topology,
     scaled_bytes,
 )
+from ansible_collections.kvmops.mobility.tests.unit.builders import domain_xml
 
 DOMAINS = Path(__file__).parents[3] / "data" / "domains"
 
@@ -207,3 +208,17 @@ def test_text_that_is_not_xml_raises() -> None:
 def test_a_disk_without_a_driver_has_no_format() -> None:
     disk = DiskElement.from_element(ET.fromstring("<disk><source file='/a'/><target dev='vda'/></disk>"))
     assert (disk.format, disk.source_type, disk.device, disk.boot_order) == ("", "file", "disk", None)
+
+
+def test_what_a_live_migration_asks_of_a_definition() -> None:
+    devices = """<graphics type='vnc' listen='192.0.2.1'><listen type='address' address='192.0.2.1'/></graphics>
+      <graphics type='spice' listen='198.51.100.9'>
+        <listen type='network' network='x' address='198.51.100.9'/></graphics>
+      <serial type='tcp'><source mode='bind' host='127.0.0.1' service='7000'/></serial>
+      <serial type='tcp'><source mode='connect' host='203.0.113.9' service='7001'/></serial>"""
+    xml = domain_xml(extra={"devices": devices, "domain": "<cpu mode='host-passthrough'/>"})
+    found = GuestDefinition.from_xml(xml.replace("type='qcow2'", "type='qcow2' cache='none'"))
+    assert found.listens == ("192.0.2.1", "127.0.0.1")
+    assert (found.cpu_mode, found.disks[0].cache) == ("host-passthrough", "none")
+    plain = GuestDefinition.from_xml(domain_xml())
+    assert (plain.listens, plain.cpu_mode, plain.disks[0].cache) == ((), "", "")

@@ -19,6 +19,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration, Size
 from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed, close_claim_locks, names
 from ansible_collections.kvmops.mobility.tests.unit.builders import OTHER_UUID, UUID
+from ansible_collections.kvmops.mobility.tests.unit.lively import live
 
 USER = pwd.getpwuid(os.getuid()).pw_name
 
@@ -241,3 +242,44 @@ def test_the_record_is_that_of_the_plan(bed: Bed) -> None:
         carry_out(bed, "source")
     assert refusal.value.code == "RECORD_DIFFERS"
     assert Migration.from_result(record.required(bed.store, ID).migration.as_result()).destination == "c3"
+
+
+# --- a live migration ----------------------------------------------------------------------------------------------
+
+
+def test_a_live_migration_keeps_no_definitions_on_its_source(bed: Bed) -> None:
+    bed.guest()
+    assert carry_out(bed, "source", live=live())["effects"] == ["record", "lock"]
+    assert not record.definitions_directory(bed.store, ID).exists()
+
+
+@pytest.mark.parametrize(("paused", "was_paused"), [(True, False), (False, True)])
+def test_a_guest_that_was_paused_or_let_run_since_the_plan(bed: Bed, paused: bool, was_paused: bool) -> None:
+    bed.guest()
+    if paused:
+        bed.connection.lookupByName("web1").suspend()
+    refused(bed, "source", "STATE_CHANGED", live=live(was_paused=was_paused))
+
+
+def test_a_guest_that_was_paused_is_claimed(bed: Bed) -> None:
+    bed.guest()
+    bed.connection.lookupByName("web1").suspend()
+    carry_out(bed, "source", live=live(was_paused=True))
+
+
+def test_a_guest_that_is_off_is_not_moved_live(bed: Bed) -> None:
+    bed.guest(running=False)
+    refused(bed, "source", "STATE_CHANGED", live=live())
+
+
+def test_nothing_is_staged_for_a_live_migration(bed: Bed) -> None:
+    Path(bed.directory).mkdir()  # as on storage that both see, or after a log was left
+    assert carry_out(bed, "destination", live=live())["effects"] == ["record", "lock"]
+    assert sorted(one.name for one in (bed.root / "images").iterdir()) == ["web1"]
+
+
+def test_only_an_image_that_is_copied_must_not_be_there(bed: Bed) -> None:
+    bed.images(bed.directory)
+    assert refused(bed, "destination", "LEFTOVER_PATHS", live=live()).subject == f"{bed.directory}/disk"
+    close_claim_locks(bed.store)
+    carry_out(bed, "destination", live=live(copied=()))

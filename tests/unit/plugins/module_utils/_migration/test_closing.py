@@ -11,6 +11,8 @@ import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import CODES
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Options
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import NOVA
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import (
     DONE,
     known_migrations,
@@ -18,11 +20,11 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing
     plan,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import START, Entry, Event, Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Data, Migration, Operation
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Data, Live, Migration, Operation
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import GuestPlan, Outcome
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan as plan_move
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import LEGAL, Status
-from ansible_collections.kvmops.mobility.tests.unit.bed import CONFIRM, MOVE, REVERT, journals, line, whole
+from ansible_collections.kvmops.mobility.tests.unit.bed import CONFIRM, LIVE, MOVE, REVERT, journals, line, whole
 from ansible_collections.kvmops.mobility.tests.unit.builders import OTHER_UUID, UUID, request, site
 
 Journals = tuple[tuple[Entry, ...], tuple[Entry, ...]]
@@ -80,6 +82,7 @@ STATUSES: dict[Status, Journals] = {
     Status.CONFIRMED: journals(MOVE, CONFIRM),
     Status.REVERTING: (MOVED[0], (*MOVED[1], *begun(Step.HAND_OVER, Phase.REVERT))),
     Status.REVERTED: journals(MOVE, REVERT),
+    Status.COMPLETED: journals(LIVE),
     Status.FAILED: (whole(Step.UNDO), whole(Step.UNDO)),
     Status.ERROR: (begun(Step.UNDO), whole(Step.UNDO)),
 }
@@ -132,6 +135,16 @@ def test_a_revert_in_words(was_running: bool, words: str) -> None:
     assert [one.where for one in found.steps] == ["c2", "c1", "c2"]
     assert found.steps[1].what.endswith(words)
     assert any("thrown away" in text and "c2" in text for text in found.heading)
+
+
+@pytest.mark.parametrize("phase", [Phase.CONFIRM, Phase.REVERT])
+@pytest.mark.parametrize("status", [Status.MIGRATING, Status.COMPLETED, Status.FAILED])
+def test_a_live_migration_waits_for_no_verdict(phase: Phase, status: Status) -> None:
+    live = Live(Options(), NOVA, 2.0, ("vda",), was_paused=False)
+    found = close(phase, both(a_migration(live=live), STATUSES[status]))
+    (finding,) = found.findings
+    assert (found.outcome, finding.code) == (Outcome.REFUSED, "LIVE_NOTHING_TO_CONFIRM")
+    assert f"{status.value}: there is nothing to {phase.value}." in finding.message
 
 
 # --- what stands in the way --------------------------------------------------------------------------------------

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import OnTimeout, Policy
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import (
     ClaimFacts,
     DomainFacts,
@@ -23,6 +26,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts i
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
     Capacity,
     ClaimRule,
+    Live,
     Migration,
     Operation,
     Stop,
@@ -30,11 +34,19 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
 from ansible_collections.kvmops.mobility.tests.unit.builders import guest, hypervisor, request
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+LIVE = st.builds(
+    Live,
+    options=st.builds(Options, compression=st.sampled_from(Compression), connections=st.integers()),
+    policy=st.builds(Policy, name=st.text(), on_timeout=st.sampled_from(OnTimeout)),
+    gib=NUMBERS,
+    listen=st.dictionaries(st.text(), st.text(), max_size=2),
+)
 MIGRATIONS = st.builds(
     Migration,
     capacity=st.builds(Capacity, rule=st.sampled_from(ClaimRule), cpu_ratio=NUMBERS, reserved_disk_gib=st.integers()),
     stop=st.builds(Stop, timeout_s=st.integers(), on_timeout=st.sampled_from(("abort", "force"))),
     expected_outage_s=NUMBERS,
+    live=st.none() | LIVE,
 )
 HYPERVISORS = st.builds(
     HypervisorFacts, clock=NUMBERS, locks=st.lists(st.builds(LockFacts, since=NUMBERS), max_size=2).map(tuple)
@@ -49,6 +61,14 @@ def over_the_wire(data: Any) -> Any:
 @given(MIGRATIONS)
 def test_a_migration(one: Migration) -> None:
     assert Migration.from_result(over_the_wire(one.as_result())) == one
+
+
+@settings(max_examples=10, deadline=None)
+@given(MIGRATIONS)
+def test_a_record_of_before_there_was_live_migration(one: Migration) -> None:
+    data = one.as_result()
+    del data["live"]
+    assert Migration.from_result(data) == replace(one, live=None)
 
 
 @settings(max_examples=25, deadline=None)

@@ -12,10 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Options
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import NOVA
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import CLOSE, Entry, Event, Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import LiveRequest, Migration, Operation
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.receipt import Outage, Receipt, build
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.receipt import Carried, Outage, Receipt, build
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status
 from ansible_collections.kvmops.mobility.tests.unit.bed import line
 from ansible_collections.kvmops.mobility.tests.unit.builders import request, site
@@ -247,3 +249,101 @@ def test_a_journal_out_of_reach_makes_it_uncertain() -> None:
     text = "\n".join(found.lines())
     assert "not certain      c2 did not answer" in text
     assert "c1 or c2" in text
+
+
+# --- live --------------------------------------------------------------------------------------------------------
+
+
+def live_migration() -> Migration:
+    asked = request(Operation.LIVE_MIGRATE, live=LiveRequest(NOVA, Options()))
+    (only,) = plan(asked, site(), lambda: "id-0").guests
+    assert only.migration is not None
+    return only.migration
+
+
+STATISTICS = {
+    "downtime": 35,
+    "downtime_net": 31,
+    "time_elapsed": 940,
+    "data_processed": 3 * 2**30,
+    "memory_iteration": 4,
+}
+
+
+def watched(*calls: tuple[float, float | None], **result: Any) -> tuple[Entry, ...]:
+    """The step live in several calls, each with its begin and its end, if it ended."""
+    found: list[Entry] = []
+    for number, (began, ended) in enumerate(calls):
+        effects = {"effects": ["start", "live"] if number == 0 else ["end"]}
+        found.append(line(Step.LIVE, Event.BEGIN, at=began, result=effects))
+        if ended is not None:
+            found.append(line(Step.LIVE, Event.END, at=ended, result=result if number == len(calls) - 1 else {}))
+    return tuple(found)
+
+
+def carried(**state: Any) -> tuple[Any, Any]:
+    """Journals of a live migration that went well."""
+    source = (
+        *step(Step.CLAIM, 90.0, 90.5),
+        *watched((100.0, 115.0), (130.0, 131.0), state=state),
+        *step(Step.DEPART, 133.0, 133.5, kept=["/b/base"]),
+    )
+    destination = (*step(Step.CLAIM, 91.0, 91.5), *step(Step.PREPARE, 92.0, 93.0), *step(Step.ARRIVE, 132.0, 132.5))
+    return source, destination
+
+
+def test_a_live_migration_that_went_well() -> None:
+    found = build(live_migration(), Phase.MOVE, *carried(statistics=STATISTICS, done=["3.0 s: downtime limit 50 ms"]))
+    assert (found.status, found.shown, found.where, found.outage) == (Status.COMPLETED, "completed", "c2", None)
+    assert found.carried == Carried(35, 31, 0.94, 3 * 2**30, 4, ("3.0 s: downtime limit 50 ms",))
+    assert [(one.step, one.seconds, one.did) for one in found.steps if one.step == "live"] == [
+        ("live", 31.0, "start, live")
+    ]
+    assert (found.next_commands, found.kept) == ((), ("c1:/b/base, which was not copied",))
+    lines = found.lines()
+    assert lines[0] == "web1: completed (migration id-0)"
+    for words in (
+        "  done to it       3.0 s: downtime limit 50 ms",
+        "  outage           35 ms by libvirt's count (31 ms without the hand-over between the hosts)",
+        "  sent             3 GiB in 4 round(s) over the memory",
+    ):
+        assert words in lines
+    data = json.loads(json.dumps(found.as_result()))
+    assert (data["nova_status"], data["carried"]["downtime_ms"]) == ("completed", 35)
+
+
+def test_what_the_source_did_not_hear_of_the_end_the_destination_may_have() -> None:
+    source, destination = carried(statistics={})
+    arrived = step(Step.ARRIVE, 132.0, 132.5, statistics={"downtime": 40})
+    found = build(live_migration(), Phase.MOVE, source, (*destination, *arrived)).carried
+    assert found is not None
+    assert (found.downtime_ms, found.downtime_net_ms, found.bytes_sent) == (40, None, None)
+    assert found.lines() == ["  outage           40 ms by libvirt's count"]
+
+
+def test_a_live_migration_that_nobody_has_seen_the_end_of() -> None:
+    source = (*step(Step.CLAIM, 90.0, 90.5), *watched((100.0, 115.0), (130.0, None)))
+    found = build(live_migration(), Phase.MOVE, source, step(Step.CLAIM, 91.0, 91.5), error="HOST_UNREACHABLE: c1")
+    assert (found.status, found.shown, found.where) == (Status.MIGRATING, "running", "")
+    assert found.next_commands == ("ansible-playbook kvmops.mobility.recover",)
+    assert found.carried is None
+    assert [(one.step, one.seconds) for one in found.steps if one.step == "live"] == [("live", None)]
+
+
+def test_one_that_was_taken_back() -> None:
+    source = (
+        *step(Step.CLAIM, 90.0, 90.5),
+        line(Step.LIVE, Event.BEGIN, at=100.0, result={"effects": ["start", "live"]}),
+        line(Step.LIVE, Event.FAIL, at=101.0, result={"code": "LIVE_ABORTED"}),
+        *UNDONE,
+    )
+    found = build(live_migration(), Phase.MOVE, source, (*step(Step.CLAIM, 91.0, 91.5), *UNDONE), error="LIVE_ABORTED")
+    assert (found.status, found.shown, found.where, found.next_commands) == (Status.FAILED, "cancelled", "c1", ())
+    assert "failed: LIVE_ABORTED" in "\n".join(found.lines())
+
+
+UNDONE = (
+    line(Step.UNDO, Event.BEGIN, result={"effects": [CLOSE]}),
+    line(Step.UNDO, Event.END, effect=CLOSE),
+    line(Step.UNDO, Event.END),
+)

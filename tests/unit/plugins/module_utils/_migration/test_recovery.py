@@ -28,7 +28,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.recover
     decide,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status
-from ansible_collections.kvmops.mobility.tests.unit.bed import CONFIRM, MOVE, REVERT, journals, line, whole
+from ansible_collections.kvmops.mobility.tests.unit.bed import CONFIRM, LIVE, MOVE, REVERT, journals, line, whole
 from ansible_collections.kvmops.mobility.tests.unit.builders import request, site
 
 Journals = tuple[tuple[Entry, ...], tuple[Entry, ...]]
@@ -256,6 +256,7 @@ STATUSES = (
     CAME_BACK,
     REVERTED,
     FAILED,
+    journals(LIVE),
 )
 SIDES = (OFF, RUNS, ABSENT, SILENT, COPYING)
 

@@ -3,18 +3,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.catalogue import CODES
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import FAST, GENTLE, NOVA, OnTimeout
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.live_request import parse_retune
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
     Capacity,
     ClaimRule,
     Flavor,
+    Group,
+    LiveRequest,
     Operation,
     Stop,
+    Together,
     Transfer,
     Verify,
 )
@@ -22,6 +29,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.request
 
 RESIZE = {"operation": "resize", "vm": "web1", "flavor": "m1.large"}
 MIGRATE = {"operation": "migrate", "vm": "web1", "dest": "c2"}
+LIVE = {"operation": "live_migrate", "vm": "web1", "dest": "c2"}
 CONFIRM = {"operation": "confirm", "vm": "web1"}
 
 
@@ -96,6 +104,87 @@ def test_confirm_has_neither_size_nor_destination() -> None:
     assert (found.operation, found.destination, found.names_a_size) == (Operation.CONFIRM, None, False)
 
 
+def test_a_live_migration_as_it_is_without_a_word() -> None:
+    found = parse_request(LIVE)
+    assert (found.operation, found.destination) == (Operation.LIVE_MIGRATE, "c2")
+    assert found.live == LiveRequest(policy=NOVA, options=Options(), copy_disks=None, announce=False)
+
+
+def test_all_that_can_be_said_of_a_live_migration() -> None:
+    live = {
+        "copy_disks": "false",
+        "tls": "yes",
+        "auto_converge": True,
+        "post_copy": "true",
+        "connections": "4",
+        "compression": "zstd",
+        "zero_copy": False,
+        "tunnelled": "no",
+        "bandwidth_mib_s": "200",
+        "announce": "true",
+        "max_downtime_ms": 300,
+    }
+    found = parse_request({**LIVE, "policy": {"name": "fast", "on_timeout": "force_complete"}, "live": live}).live
+    assert found is not None
+    assert found.policy == replace(FAST, on_timeout=OnTimeout.FORCE_COMPLETE, max_downtime_ms=300)
+    assert (found.copy_disks, found.announce) == (False, True)
+    assert found.options == Options(
+        tls=True,
+        auto_converge=True,
+        post_copy=True,
+        connections=4,
+        compression=Compression.ZSTD,
+        bandwidth_mib_s=200,
+    )
+
+
+def test_what_is_left_empty_is_not_given() -> None:
+    assert parse_request({**LIVE, "policy": "", "live": ""}) == parse_request(LIVE)
+    assert parse_request({**LIVE, "live": {"connections": "", "copy_disks": "auto"}}) == parse_request(LIVE)
+
+
+def test_groups() -> None:
+    given = {"db": {"guests": ["db1", 2], "policy": "soft-anti-affinity"}}
+    assert parse_request({**RESIZE, "groups": given}).groups == (
+        Group("db", Together.SOFT_ANTI_AFFINITY, ("db1", "2")),
+    )
+    assert parse_request({**RESIZE, "groups": ""}).groups == ()
+
+
+def test_other_operations_know_nothing_of_live_migration() -> None:
+    assert parse_request({**MIGRATE, "policy": "quickly", "live": {"speed": 9}}).live is None
+
+
+@pytest.mark.parametrize(
+    ("given", "policy", "bandwidth"),
+    [
+        ({"policy": "gentle"}, GENTLE, None),
+        ({"policy": {"downtime_steps": 5}}, replace(FAST, downtime_steps=5), None),
+        ({"policy": {"name": "nova", "downtime_steps": 5}}, replace(NOVA, downtime_steps=5), None),
+        ({"live": {"max_downtime_ms": "900"}}, replace(FAST, max_downtime_ms=900), None),
+        ({"live": {"bandwidth_mib_s": "0"}}, None, 0),
+        ({"policy": "fast", "live": {"bandwidth_mib_s": 90}}, None, 90),
+    ],
+)
+def test_what_changes_while_it_runs(given: dict[str, Any], policy: Any, bandwidth: int | None) -> None:
+    assert parse_retune(given, FAST) == (policy, bandwidth)
+
+
+@pytest.mark.parametrize(
+    ("code", "given"),
+    [
+        ("VALUE_INVALID", {}),
+        ("VALUE_INVALID", {"policy": " ", "live": {}}),
+        ("VALUE_INVALID", {"live": {"tls": True}}),
+        ("POLICY_INVALID", {"policy": "brisk"}),
+    ],
+)
+def test_what_cannot_change_while_it_runs(code: str, given: dict[str, Any]) -> None:
+    with pytest.raises(Refused) as caught:
+        parse_retune(given, NOVA)
+    assert caught.value.code == code
+
+
 def test_other_keys_are_left_alone() -> None:
     assert parse_request({**RESIZE, "inventory_hostname": "localhost"}).guests == ("web1",)
 
@@ -141,6 +230,22 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("SIZE_NOT_ALLOWED", {**MIGRATE, "flavor": "m1.large"}, "flavor"),
     ("SIZE_NOT_ALLOWED", {**CONFIRM, "vcpus": 4}, "vcpus"),
     ("DEST_REQUIRED", {"operation": "migrate", "vm": "web1"}, "web1"),
+    ("DEST_REQUIRED", {"operation": "live_migrate", "vm": "web1"}, "live_migrate"),
+    ("DEST_SAME_UNSUPPORTED", {**LIVE, "dest": "same"}, "web1"),
+    ("SIZE_NOT_ALLOWED", {**LIVE, "flavor": "m1.large"}, "flavor"),
+    ("VALUE_INVALID", {**RESIZE, "groups": ["db1"]}, "kvmops_groups"),
+    ("VALUE_INVALID", {**RESIZE, "groups": {"db": {"guests": ["db1"], "policy": "apart"}}}, "kvmops_groups.db.policy"),
+    ("VALUE_INVALID", {**RESIZE, "groups": {"db": {"guests": "db1", "policy": "affinity"}}}, "kvmops_groups.db.guests"),
+    ("VALUE_INVALID", {**RESIZE, "groups": {"db": {"guests": ["db1"], "polcy": "affinity"}}}, "Did you mean policy"),
+    ("VALUE_INVALID", {**LIVE, "live": "fast"}, "a mapping with copy_disks"),
+    ("VALUE_INVALID", {**LIVE, "live": {"postcopy": True}}, "Did you mean post_copy"),
+    ("VALUE_INVALID", {**LIVE, "live": {"tls": "perhaps"}}, "live.tls is 'perhaps'"),
+    ("VALUE_INVALID", {**LIVE, "live": {"copy_disks": "some"}}, "auto, true or false"),
+    ("VALUE_INVALID", {**LIVE, "live": {"copy_disks": 1}}, "live.copy_disks is 1"),
+    ("VALUE_INVALID", {**LIVE, "live": {"connections": 0}}, "at least 1"),
+    ("VALUE_INVALID", {**LIVE, "live": {"compression": "zip"}}, "zlib"),
+    ("VALUE_INVALID", {**LIVE, "live": {"bandwidth_mib_s": "1G"}}, "live.bandwidth_mib_s"),
+    ("VALUE_INVALID", {**LIVE, "live": {"max_downtime_ms": 50}}, "at least 100"),
     ("DEST_NOT_ALLOWED", {**CONFIRM, "dest": "c2"}, "c2"),
     ("DEST_SAME_UNSUPPORTED", {**RESIZE, "dest": "same"}, "web1"),
     ("DEST_SAME_UNSUPPORTED", {**MIGRATE, "dest": "same"}, "web1"),
@@ -155,6 +260,13 @@ def test_refused(code: str, raw: dict[str, Any], named: str) -> None:
     assert caught.value.code in CODES
     assert named in str(caught.value)
     assert caught.value.remedy
+
+
+def test_a_policy_that_there_is_not() -> None:
+    with pytest.raises(Refused) as caught:
+        parse_request({**LIVE, "policy": "brisk"})
+    assert caught.value.code == "POLICY_INVALID"
+    assert caught.value.code in CODES
 
 
 def test_every_code_of_a_request_is_provoked() -> None:

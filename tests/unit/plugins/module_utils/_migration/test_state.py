@@ -28,6 +28,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state i
 from ansible_collections.kvmops.mobility.tests.unit.bed import (
     CONFIRM,
     DESTINATION,
+    LIVE,
     MOVE,
     REVERT,
     SOURCE,
@@ -57,6 +58,8 @@ def after(start: Journals, source: Sequence[Entry] = (), destination: Sequence[E
 STOPPED = whole(Step.HAND_OVER, Phase.REVERT, "stop", "fence")
 UNDO = whole(Step.UNDO)
 UNDO_REVERT = whole(Step.UNDO, Phase.REVERT)
+RECEIPT = line(Step.RELEASE, Event.END, result={"status": "completed"})
+ARRIVED = Status.POST_MIGRATING
 HALF_UNDONE = (
     *begun(Step.UNDO, Phase.REVERT),
     line(Step.UNDO, Event.BEGIN, Phase.REVERT, "fence"),
@@ -130,6 +133,18 @@ CASES: list[tuple[str, Journals, Status]] = [
         Status.ERROR,
     ),
     ("undone after it had finished", after(MOVED, UNDO, UNDO), Status.FAILED),
+    ("live: prepared", journals(LIVE[:3]), Status.PRE_MIGRATING),
+    ("live: on its way", (journals(LIVE[:3])[0] + begun(Step.LIVE), journals(LIVE[:3])[1]), Status.MIGRATING),
+    ("live: given up", (journals(LIVE[:3])[0] + failed(Step.LIVE), journals(LIVE[:3])[1]), Status.MIGRATING),
+    ("live: there", journals(LIVE[:4]), Status.MIGRATING),
+    ("live: seen there", journals(LIVE[:5]), Status.POST_MIGRATING),
+    ("live: given up on the source", journals(LIVE), Status.COMPLETED),
+    ("live: only the source answers", (journals(LIVE)[0], ()), Status.COMPLETED),
+    ("live: only the destination answers", ((), journals(LIVE)[1]), Status.POST_MIGRATING),
+    ("live: the destination has the receipt", ((), (*journals(LIVE)[1], RECEIPT)), Status.COMPLETED),
+    ("live: undone", after(journals(LIVE[:4]), UNDO, UNDO), Status.FAILED),
+    ("live: half undone", after(journals(LIVE[:4]), UNDO), Status.ERROR),
+    ("live: it had arrived when the source was to undo", after(journals(LIVE[:5]), failed(Step.UNDO)), ARRIVED),
     ("confirm: locked", after(MOVED, whole(Step.CLAIM, Phase.CONFIRM)), Status.FINISHED),
     ("confirm: evidence", after(MOVED, (), whole(Step.EVIDENCE, Phase.CONFIRM)), Status.FINISHED),
     ("confirm: no evidence", after(MOVED, (), failed(Step.EVIDENCE, Phase.CONFIRM)), Status.FINISHED),
@@ -210,7 +225,7 @@ def test_from_where_a_phase_may_begin(phase: Phase, status: Status) -> None:
 
 
 def test_what_is_closed_holds_no_capacity() -> None:
-    assert {Status.CONFIRMED, Status.REVERTED, Status.FAILED} == CLOSED
+    assert {Status.CONFIRMED, Status.REVERTED, Status.COMPLETED, Status.FAILED} == CLOSED
 
 
 def test_nova_users_know_it_as() -> None:

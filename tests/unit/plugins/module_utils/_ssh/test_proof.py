@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from typing import Any
 
@@ -87,9 +88,51 @@ def test_a_socket_that_carries_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.code == "SSH_FORWARDING_REFUSED"
 
 
+class Link:
+    """A connection."""
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (None, ""),
+        (ConnectionRefusedError(111, "Connection refused"), ""),
+        (TimeoutError("timed out"), "LIVE_PORTS_CLOSED"),
+        (OSError(113, "No route to host"), "LIVE_PORTS_CLOSED"),
+    ],
+)
+def test_ports_that_a_firewall_closes(monkeypatch: pytest.MonkeyPatch, error: OSError | None, code: str) -> None:
+    asked = []
+
+    def connect(address: tuple[str, int], timeout: float) -> Link:
+        asked.append((address, timeout))
+        if error is not None:
+            raise error
+        return Link()
+
+    monkeypatch.setattr(socket, "create_connection", connect)
+    (found,) = prove("ports")
+    assert (found.ok, found.code, asked) == (not code, code, [(("192.0.2.2", 49152), 3)])
+
+
+def test_ports_are_tried_where_the_login_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    play(monkeypatch, "kvmops@", UNKNOWN)
+    monkeypatch.setattr(socket, "create_connection", lambda *_more, **_words: Link())
+    assert [one.code for one in prove("ssh", "ports")] == ["HOST_KEY_UNKNOWN", ""]
+
+
 # --- the check of a move -----------------------------------------------------------------------------------------
 
 CHANGED = ProofFacts(False, "HOST_KEY_CHANGED", "it offers another key.", "Repair it.")
+
+
+def test_closed_ports_warn_of_a_live_migration() -> None:
+    closed = ProofFacts(False, "LIVE_PORTS_CLOSED", "its port 49152 does not answer: timed out.", "Open it.")
+    (found,) = checks.reach(move(where=site(proofs={"c1": {"c2": closed}})))
+    assert (found.code, found.blocks) == ("LIVE_PORTS_CLOSED", False)
 
 
 def test_a_move_is_refused_where_ssh_does_not_get_there() -> None:

@@ -122,6 +122,7 @@ def test_without_the_parent_directory(tmp_path: Path) -> None:
 def test_storage_that_both_see(tmp_path: Path) -> None:
     token = probe.plant(str(tmp_path), lambda: 0.0)
     assert ask(Kvm(), str(tmp_path), token).storage_shared == "yes"
+    assert ask(Kvm(), str(tmp_path), token).seen == {str(tmp_path): "yes"}
     assert ask(Kvm(), str(tmp_path / "else"), token).storage_shared == "no"
     assert ask(Kvm(), str(tmp_path)).storage_shared == "unknown"
 

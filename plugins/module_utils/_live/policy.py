@@ -1,0 +1,147 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Policies: how patient a live migration is, as data, and the one function that follows them. Pure.
+
+A policy is a mapping that an operator can write down as YAML. Nova's is the default of Nova; C(fast) and C(gentle) are
+the two ends of its scale.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import (
+    Abort,
+    Action,
+    ForceComplete,
+    History,
+    SetDowntime,
+    Stage,
+)
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.schedule import (
+    downtime_at,
+    downtime_steps,
+    timeout_s,
+)
+
+
+class OnTimeout(enum.Enum):
+    """What happens to a migration whose time is up."""
+
+    ABORT = "abort"
+    FORCE_COMPLETE = "force_complete"
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Nova's options under names of their own; the defaults and the least values are Nova's."""
+
+    name: str = "nova"
+    max_downtime_ms: int = 500
+    """The longest that the guest may be stopped at the end."""
+    downtime_steps: int = 10
+    """In so many steps the limit rises to that."""
+    downtime_delay_s: int = 75
+    """Between two of them, for each GiB that is moved."""
+    completion_timeout_s: int = 800
+    """For each GiB that is moved; 0: never."""
+    on_timeout: OnTimeout = OnTimeout.ABORT
+
+    def as_result(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {**asdict(self), "on_timeout": self.on_timeout.value}
+
+    @classmethod
+    def from_result(cls, data: Mapping[str, Any]) -> Policy:
+        """The inverse of C(as_result())."""
+        return cls(**{**data, "on_timeout": OnTimeout(data["on_timeout"])})
+
+
+NOVA = Policy()
+FAST = replace(NOVA, name="fast", downtime_steps=3, downtime_delay_s=3, completion_timeout_s=150)
+GENTLE = replace(NOVA, name="gentle", downtime_steps=20, downtime_delay_s=75, completion_timeout_s=2000)
+POLICIES: Mapping[str, Policy] = {one.name: one for one in (NOVA, FAST, GENTLE)}
+"""By name. C(fast): finish soon, and have the whole downtime soon. C(gentle): small steps, over a long time."""
+
+_LEAST = {"max_downtime_ms": 100, "downtime_steps": 3, "downtime_delay_s": 3, "completion_timeout_s": 0}
+"""Nova's."""
+
+
+def parse(given: object, base: Policy = NOVA) -> Policy:
+    """The policy that was asked for: a name, or a mapping whose C(name) says what it differs from, else from *base*.
+
+    Raises Refused(POLICY_INVALID) that names what was wrong, and what is allowed.
+    """
+    if isinstance(given, str):
+        return _named(given)
+    if not isinstance(given, Mapping):
+        raise _invalid(repr(given), f"is neither a name ({_names()}) nor a mapping.")
+    wanted = dict(given)
+    if "name" in wanted:
+        base = _named(str(wanted.pop("name")))
+    known = [one.name for one in fields(Policy) if one.name != "name"]
+    for key in wanted:
+        if key not in known:
+            raise _invalid(str(key), f"is not part of a policy. There are name, {', '.join(known)}.")
+    return replace(base, **{key: _value(key, value) for key, value in wanted.items()})
+
+
+def _named(name: str) -> Policy:
+    if name not in POLICIES:
+        raise _invalid(name, f"is no policy. There are {_names()}.")
+    return POLICIES[name]
+
+
+def _names() -> str:
+    return ", ".join(POLICIES)
+
+
+def _value(key: str, value: object) -> Any:
+    if key == "on_timeout":
+        allowed = [one.value for one in OnTimeout]
+        if value not in allowed:
+            raise _invalid(f"{key}={value}", f"has to be {' or '.join(allowed)}.")
+        return OnTimeout(value)
+    text = str(value).strip()
+    whole = not isinstance(value, bool) and text.isascii() and text.isdigit()
+    if not whole or int(text) < _LEAST[key]:
+        raise _invalid(f"{key}={value}", f"has to be a whole number of at least {_LEAST[key]}, without a unit.")
+    return int(text)
+
+
+def _invalid(subject: str, message: str) -> Refused:
+    return Refused("POLICY_INVALID", subject, message, "Mend the policy, then run it again; nothing was changed.")
+
+
+def decide(history: History, policy: Policy) -> tuple[Action, ...]:
+    """What to do now; nothing, mostly.
+
+    As Nova's monitor does it, each time it looks: first the timeout, unless the guest runs there already, then the
+    downtime limit. What was asked for once is not asked for again, even when libvirt did not take it.
+    """
+    now = history.now
+    if now is None or now.stage in (Stage.ENDING, Stage.POST_COPY, Stage.POST_COPY_PAUSED):
+        return ()
+    ending = _ending(history, policy, now.elapsed_s)
+    return (*ending, *_limit(history, policy, now.elapsed_s))
+
+
+def _ending(history: History, policy: Policy, elapsed_s: float) -> tuple[Action, ...]:
+    limit_s = timeout_s(policy.completion_timeout_s, history.gib)
+    if not limit_s or elapsed_s <= limit_s or history.forced:
+        return ()
+    reason = f"it did not end within {limit_s} s ({policy.completion_timeout_s} s for each GiB)"
+    return (Abort(reason) if policy.on_timeout is OnTimeout.ABORT else ForceComplete(reason),)
+
+
+def _limit(history: History, policy: Policy, elapsed_s: float) -> tuple[Action, ...]:
+    steps = downtime_steps(policy.max_downtime_ms, policy.downtime_steps, policy.downtime_delay_s, history.gib)
+    wanted = downtime_at(elapsed_s, steps)
+    return () if wanted is None or wanted == history.downtime_ms else (SetDowntime(wanted),)

@@ -1,0 +1,172 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program of a live migration's unit: it asks libvirt for it, or finds the one that goes on, and watches.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Lost, MobilityError, NotFound
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connection import connect
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain, Pause
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.job import Job, Order
+from ansible_collections.kvmops.mobility.plugins.module_utils._live import definitions
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.book import Book, Ordered
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.monitor import (
+    Bounds,
+    Monitor,
+    Report,
+    Tools,
+    Work,
+)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import record
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Live, Migration
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
+
+_LOST_S = 120
+"""A libvirt that went away is waited for so long: it is started again within seconds, or somebody is at work on it."""
+_AGAIN_S = 1.0
+
+Connect = Callable[[str], AbstractContextManager[Any]]
+
+
+def main(words: Sequence[str]) -> int:
+    """*words*: the state directory and the migration's id."""
+    store = Store(words[0])
+    book = Book(store, words[1])
+    migration = record.required(store, words[1]).migration
+    Program(book, migration, connect, time.time, time.monotonic, time.sleep).run()
+    return 0
+
+
+class Program:
+    """One unit's life."""
+
+    def __init__(
+        self,
+        book: Book,
+        migration: Migration,
+        connecting: Connect,
+        clock: Callable[[], float],
+        monotonic: Callable[[], float],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._book = book
+        self._migration = migration
+        self._connect = connecting
+        self._clock = clock
+        self._monotonic = monotonic
+        self._sleep = sleep
+
+    @property
+    def _live(self) -> Live:
+        if self._migration.live is None:
+            raise MobilityError("INTERNAL", self._migration.id, "is no live migration.", "Report this.")
+        return self._migration.live
+
+    @property
+    def _ordered(self) -> Ordered:
+        found = self._book.ordered()
+        if found is None:
+            raise MobilityError("INTERNAL", self._migration.id, "has no order of a live migration.", "Report this.")
+        return found
+
+    def run(self) -> None:
+        """Until it is over. A libvirt that went away is asked again: what it did for us, it may still be doing."""
+        lost_at = None
+        while True:
+            try:
+                with self._connect(self._ordered.uri) as connection:
+                    lost_at = None
+                    self._once(Hypervisor(connection))
+                    return
+            except NotFound:
+                self._end("")  # it left between two questions
+                return
+            except Lost as error:
+                lost_at = self._monotonic() if lost_at is None else lost_at
+                if self._monotonic() - lost_at >= _LOST_S:
+                    self._end(error.message)
+                    return
+                self._note(error.message)
+                self._sleep(_AGAIN_S)
+
+    def _note(self, error: str) -> None:
+        """What was lost is the reason of an end that nobody else gives one for."""
+        report = self._report()
+        if report is not None:
+            self._book.write_report(replace(report, error=error).as_result())
+
+    def _end(self, error: str) -> None:
+        """Tell the end of what cannot be watched any more."""
+        report = self._report() or Report(self._clock())
+        report.ended, report.error = True, report.error or error
+        self._book.write_report(report.as_result())
+
+    def _report(self) -> Report | None:
+        """What an earlier program, or this one before it lost libvirt, has told."""
+        found = self._book.report()
+        return Report.from_result(found) if found else None
+
+    def _once(self, hypervisor: Hypervisor) -> None:
+        earlier = self._report()
+        domain, job = hypervisor.find(self._migration.uuid), hypervisor.job(self._migration.uuid)
+        if domain is None or job is None:
+            self._end("" if earlier else "no such domain on this hypervisor.")
+            return
+        report = earlier or Report(self._clock())
+        report.ended = False
+        self._book.write_report(report.as_result())
+        if earlier is None and self._book.aborted():
+            report.given_up = "it was asked for before it began"
+            self._end_with(report)
+            return
+        job.listen()
+        work = self._work(domain, job, begun=earlier is not None)
+        Monitor(job, work, self._bounds(), self._tools(), report).watch()
+
+    def _end_with(self, report: Report) -> None:
+        report.ended = True
+        self._book.write_report(report.as_result())
+
+    def _work(self, domain: Domain, job: Job, *, begun: bool) -> Work | None:
+        """What libvirt is asked for: to begin, or to go on with one whose link broke in post-copy; else nothing."""
+        resume = domain.pause() is Pause.POST_COPY_BROKEN
+        if begun and not resume:
+            return None
+        order = replace(self._order(domain), resume_post_copy=resume)
+        return Work(lambda: job.migrate(order))
+
+    def _order(self, domain: Domain) -> Order:
+        live, ordered = self._live, self._ordered
+        options = replace(
+            live.options,
+            copy_disks=bool(live.copied),
+            bandwidth_mib_s=self._book.bandwidth_mib_s(live.options.bandwidth_mib_s),
+        )
+        seen = domain.xml(inactive=False, secure=True, migratable=True)
+        kept = domain.xml(inactive=True, secure=True, migratable=True)
+        return Order(
+            options=options,
+            uri=ordered.peer_uri,
+            migrate_uri=ordered.migrate_uri,
+            live_xml=definitions.running(seen, live.listen, live.copied),
+            persistent_xml=definitions.stored(kept, live.listen),
+            disks=live.copied,
+        )
+
+    def _bounds(self) -> Bounds:
+        live = self._live
+        return Bounds(live.gib, live.options.post_copy, live.was_paused, self._ordered.patience_s)
+
+    def _tools(self) -> Tools:
+        return Tools(self._clock, self._sleep, lambda: self._book.told(self._live.policy), self._book.write_report)

@@ -1,0 +1,274 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the monitor does to a job, look by look."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Lost, MobilityError
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import Sample, Stage
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.monitor import (
+    POLL_S,
+    Bounds,
+    Monitor,
+    Patience,
+    Report,
+    Told,
+    Tools,
+    Work,
+)
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import NOVA, OnTimeout, Policy
+from ansible_collections.kvmops.mobility.tests.unit.bed import Clock
+
+MIB = 2**20
+QUICK = replace(NOVA, name="quick", completion_timeout_s=5)
+FORCING = replace(QUICK, on_timeout=OnTimeout.FORCE_COMPLETE)
+
+
+class Job:
+    """A job that is at one stage after the other, each for so many looks; the last for ever when that is 0."""
+
+    def __init__(self, *stages: tuple[Stage, int]) -> None:
+        self.stages = [stage for stage, looks in stages for _look in range(looks or 10_000)]
+        self.done: list[str] = []
+        self.refuses = ""
+        self.lost = False
+        self.left = MIB
+
+    def look(self, elapsed_s: float) -> Sample | None:
+        if self.lost:
+            raise Lost("LIBVIRT_UNAVAILABLE", "web1", "libvirt went away.", "")
+        if not self.stages:
+            return None
+        return Sample(elapsed_s, self.stages.pop(0), disk_remaining=self.left)
+
+    def last(self) -> Mapping[str, Any]:
+        return {"downtime": 7}
+
+    def _do(self, what: str, *, ends: bool = False) -> None:
+        self.done.append(what)
+        if self.refuses:
+            raise MobilityError("LIBVIRT_FAILED", "web1", self.refuses, "")
+        if ends:
+            self.stages.clear()
+
+    def set_downtime(self, downtime_ms: int) -> None:
+        self._do(f"downtime {downtime_ms}")
+
+    def abort(self) -> None:
+        self._do("abort", ends=True)
+
+    def start_post_copy(self) -> None:
+        self._do("post-copy", ends=True)
+
+    def pause(self) -> None:
+        self._do("pause", ends=True)
+
+
+class Watching:
+    """A monitor with a clock that nobody waits for."""
+
+    def __init__(self, job: Job, **more: Any) -> None:
+        self.job = job
+        self.clock = Clock()
+        self.told = Told(more.pop("policy", NOVA))
+        self.written: list[Mapping[str, Any]] = []
+        self.began_at = self.clock()
+        work = more.pop("work", None)
+        report = more.pop("report", Report(self.began_at))
+        bounds = replace(Bounds(2.0, post_copy=False, was_paused=False, patience_s=120.0), **more)
+        tools = Tools(self.clock, self.clock.sleep, lambda: self.told, self.written.append)
+        self.monitor = Monitor(job, work, bounds, tools, report)
+
+    def watch(self) -> Report:
+        return self.monitor.watch()
+
+
+MEMORY = (Stage.MEMORY, 0)
+
+
+def test_it_follows_the_policy_until_the_job_is_gone() -> None:
+    watching = Watching(Job((Stage.PREPARING, 2), (Stage.DISKS, 2), (Stage.MEMORY, 4)))
+    report = watching.watch()
+    assert watching.job.done == ["downtime 50"]  # once, though it looked six times more
+    assert report.ended
+    assert report.statistics == {"downtime": 7}
+    assert report.sample is not None
+    assert report.sample.stage is Stage.MEMORY
+    assert len(watching.written) == 9
+    assert watching.clock() - watching.began_at == pytest.approx(8 * POLL_S)
+
+
+def test_what_libvirt_did_not_take_is_not_asked_for_again() -> None:
+    watching = Watching(Job((Stage.MEMORY, 4)))
+    watching.job.refuses = "not supported"
+    assert watching.watch().done == ["0.5 s: downtime limit 50 ms: refused: not supported"]
+    assert watching.job.done == ["downtime 50"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "more", "done"),
+    [
+        (QUICK, {}, "abort"),
+        (FORCING, {}, "pause"),
+        (FORCING, {"post_copy": True}, "post-copy"),
+    ],
+)
+def test_a_time_that_is_up(policy: Policy, more: dict[str, Any], done: str) -> None:
+    watching = Watching(Job(MEMORY), policy=policy, **more)
+    report = watching.watch()
+    assert watching.job.done[-1] == done
+    assert watching.job.done.count(done) == 1
+    assert bool(report.given_up) is (done == "abort")
+    assert report.paused is (done == "pause")
+    assert any(one["paused"] for one in watching.written) is (done == "pause")
+
+
+def test_that_it_pauses_is_written_before_it_does() -> None:
+    watching = Watching(Job(MEMORY), policy=FORCING)
+    known: list[bool] = []
+
+    def pause() -> None:
+        known.append(bool(watching.written[-1]["paused"]))
+        watching.job.stages.clear()
+
+    watching.job.pause = pause  # type: ignore[method-assign]
+    watching.watch()
+    assert known == [True]
+
+
+def test_a_guest_that_was_paused_is_never_paused_or_let_run() -> None:
+    watching = Watching(Job((Stage.MEMORY, 40)), policy=FORCING, was_paused=True)
+    report = watching.watch()
+    assert "pause" not in watching.job.done
+    assert not report.paused
+    assert sum("is paused already" in one for one in report.done) == 1
+
+
+def test_disks_are_not_forced_to_their_end() -> None:
+    watching = Watching(Job((Stage.DISKS, 40)), policy=FORCING)
+    watching.watch()
+    assert set(watching.job.done) == {"downtime 50"}
+
+
+def test_disks_that_come_no_closer_to_their_end_are_given_up() -> None:
+    watching = Watching(Job((Stage.DISKS, 0)), patience_s=10.0)
+    report = watching.watch()
+    assert watching.job.done == ["downtime 50", "abort"]
+    assert "no closer to their end for 10 s" in report.given_up
+    assert watching.clock() - watching.began_at == pytest.approx(10.0 + POLL_S)  # it sees that the job is gone
+
+
+def test_patience_begins_anew_with_each_byte() -> None:
+    patience = Patience(10.0)
+    seen = [(0.0, 100), (9.0, 99), (18.0, 98), (27.0, 99), (27.9, 120)]
+    assert not any(patience.is_over(Sample(at, Stage.DISKS, disk_remaining=left)) for at, left in seen)
+    assert not patience.is_over(Sample(40.0, Stage.MEMORY, disk_remaining=98))
+    assert patience.is_over(Sample(28.0, Stage.DISKS, disk_remaining=98))
+
+
+def test_an_abort_that_was_told_is_asked_for_until_the_job_is_gone() -> None:
+    watching = Watching(Job((Stage.MEMORY, 3)))
+    watching.told = Told(NOVA, aborted=True)
+    watching.job.refuses = "job is not yet there"
+    report = watching.watch()
+    assert watching.job.done == ["abort"] * 3
+    assert len(report.done) == 1
+    assert report.given_up == "it was asked for"
+
+
+@pytest.mark.parametrize("stage", [Stage.POST_COPY, Stage.ENDING])
+def test_nothing_is_done_in_post_copy_and_at_the_end(stage: Stage) -> None:
+    watching = Watching(Job((stage, 40)), policy=QUICK)
+    watching.told = Told(QUICK, aborted=True)
+    watching.watch()
+    assert watching.job.done == []
+
+
+def test_a_link_that_broke_in_post_copy_ends_the_watch() -> None:
+    watching = Watching(Job((Stage.POST_COPY, 2), (Stage.POST_COPY_PAUSED, 0)))
+    report = watching.watch()
+    assert report.ended
+    assert report.sample is not None
+    assert report.sample.stage is Stage.POST_COPY_PAUSED
+
+
+def test_what_was_forced_by_others_is_not_forced_again() -> None:
+    watching = Watching(Job((Stage.MEMORY, 40)), policy=FORCING)
+    watching.told = Told(FORCING, forced=True)
+    watching.watch()
+    assert watching.job.done == ["downtime 50"]
+
+
+def test_another_policy_counts_from_the_next_look() -> None:
+    watching = Watching(Job((Stage.MEMORY, 10)))
+    look = watching.job.look
+
+    def looked(elapsed_s: float) -> Sample | None:
+        if elapsed_s > 2:
+            watching.told = Told(replace(NOVA, max_downtime_ms=1000))
+        return look(elapsed_s)
+
+    watching.job.look = looked  # type: ignore[method-assign]
+    watching.watch()
+    assert watching.job.done == ["downtime 50", "downtime 100"]
+
+
+def test_it_goes_on_where_another_one_stopped() -> None:
+    job = Job((Stage.MEMORY, 2))
+    earlier = Report(Clock()() - 3600, downtime_ms=500, done=["1.0 s: downtime limit 500 ms"])
+    watching = Watching(job, report=Report.from_result(earlier.as_result()))
+    report = watching.watch()
+    assert job.done == ["abort"]  # 3600 s are more than Nova's 1600 for 2 GiB, and the limit is known
+    assert report.done[0] == "1.0 s: downtime limit 500 ms"
+
+
+def test_a_libvirt_that_went_away_is_told() -> None:
+    watching = Watching(Job(MEMORY))
+    watching.job.lost = True
+    with pytest.raises(Lost):
+        watching.watch()
+
+
+def done(call: Callable[[], None]) -> Work:
+    work = Work(call)
+    work._thread.join()
+    return work
+
+
+def test_work_keeps_libvirts_words() -> None:
+    def fail() -> None:
+        raise MobilityError("LIBVIRT_FAILED", "web1", "libvirt could not migrate it: no.", "")
+
+    assert Watching(Job(), work=done(fail)).watch().error == "libvirt could not migrate it: no."
+    assert Watching(Job(), work=done(lambda: None)).watch().error == ""
+
+
+def test_while_libvirt_has_not_come_back_it_is_not_over() -> None:
+    release = threading.Event()
+
+    def wait() -> None:
+        release.wait(10)
+
+    watching = Watching(Job(), work=Work(wait))
+    looks: list[int] = []
+    sleep = watching.clock.sleep
+
+    def slept(seconds: float) -> None:
+        sleep(seconds)
+        looks.append(1)
+        if len(looks) == 5:
+            release.set()
+            assert watching.monitor._work is not None
+            watching.monitor._work._thread.join()
+
+    watching.monitor._tools = replace(watching.monitor._tools, sleep=slept)
+    assert watching.watch().ended
+    assert len(looks) == 5

@@ -1,0 +1,206 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The program of the unit, on libvirt's test driver: what libvirt is asked for, and what is found."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Lost
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.job import Order, flags, parameters
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.book import Ordered
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.program import Program
+from ansible_collections.kvmops.mobility.tests.unit.bed import Bed, libvirt_error
+from ansible_collections.kvmops.mobility.tests.unit.lively import BROKEN, Side
+from ansible_collections.kvmops.mobility.tests.unit.units import Units
+
+ORDERED = Ordered("test:///", "qemu+ssh://root@192.0.2.2/system?no_tty=1", "tcp://192.0.2.2", 120.0)
+CHAIN = (
+    "<disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/images/b'/>"
+    "<backingStore type='file'><format type='qcow2'/><source file='/base'/><backingStore/></backingStore>"
+    "<target dev='vdb' bus='virtio'/></disk>"
+    "<graphics type='vnc' port='-1' autoport='yes' listen='192.0.2.1'><listen type='address' address='192.0.2.1'/>"
+    "</graphics>"
+)
+
+
+@pytest.fixture
+def here(bed: Bed, units: Units) -> Side:
+    bed.images(bed.directory)
+    bed.hypervisor.define(bed.xml(extra={"devices": CHAIN})).start()
+    side = Side(bed, units, "source", listen={"192.0.2.1": "192.0.2.2"}, copied=("vda", "vdb"))
+    side.book.order(ORDERED)
+    return side
+
+
+def run(side: Side, losses: int = 0) -> dict[str, Any]:
+    """The report at its end; libvirt cannot be reached *losses* times."""
+    tries = iter(range(losses))
+
+    @contextmanager
+    def connect(_uri: str) -> Iterator[Any]:
+        if next(tries, None) is not None:
+            raise Lost("LIBVIRT_UNAVAILABLE", "web1", "libvirt does not answer.", "")
+        yield side.bed.connection
+
+    clock = side.bed.clock
+    Program(side.book, side.migration, connect, clock, clock, clock.sleep).run()
+    report = side.book.report()
+    assert report is not None
+    return report
+
+
+def test_libvirt_is_asked_for_what_the_record_says(here: Side) -> None:
+    report = run(here)
+    assert (report["ended"], report["error"]) == (True, "")
+    ((method, uri, asked, flagged),) = here.travel.asked
+    assert (method, uri) == ("migrateToURI3", ORDERED.peer_uri)
+    assert asked["migrate_uri"] == "tcp://192.0.2.2"
+    assert asked["migrate_disks"] == ["vda", "vdb"]
+    assert flagged & libvirt.VIR_MIGRATE_NON_SHARED_DISK
+    there = ET.fromstring(asked["destination_xml"])
+    assert there.findall("devices/disk/backingStore") == []
+    assert [one.get("file") for one in there.iterfind("devices/disk/source")] == [
+        f"{here.bed.directory}/disk",
+        "/images/b",
+    ]
+    for xml in (asked["destination_xml"], asked["persistent_xml"]):
+        assert "192.0.2.2" in xml
+        assert "192.0.2.1" not in xml
+
+
+def test_without_disks_to_copy_none_is(bed: Bed, units: Units) -> None:
+    bed.guest()
+    side = Side(bed, units, "source", copied=())
+    side.book.order(ORDERED)
+    side.book.tune(None, 7)
+    run(side)
+    ((_method, _uri, asked, flagged),) = side.travel.asked
+    assert not flagged & libvirt.VIR_MIGRATE_NON_SHARED_DISK
+    assert "migrate_disks" not in asked
+    assert asked["bandwidth"] == 7
+
+
+def test_libvirts_words_are_kept(here: Side) -> None:
+    here.travel.refusals["migrateToURI3"] = "unable to connect to server"
+    assert "unable to connect to server" in run(here)["error"]
+
+
+def test_what_goes_on_is_not_asked_for_again(here: Side) -> None:
+    here.tell(downtime_ms=50, done=["1.0 s: downtime limit 50 ms"])
+    here.travel.memory()
+    looks = iter(range(3))
+    here.travel.on["jobStats"] = lambda: next(looks, None) is None and here.travel.end()
+    report = run(here)
+    assert here.travel.asked == []
+    assert report["done"] == ["1.0 s: downtime limit 50 ms"]
+    assert report["sample"]["stage"] == "memory"
+
+
+def test_a_broken_link_is_asked_to_be_mended(here: Side) -> None:
+    here.tell(ended=True)
+    here.bed.connection.lookupByName("web1").suspend()
+    here.travel.state = BROKEN
+    run(here)
+    ((_method, _uri, _asked, flagged),) = here.travel.asked
+    assert flagged & libvirt.VIR_MIGRATE_POSTCOPY_RESUME
+
+
+def test_the_figures_of_its_end_are_heard(here: Side) -> None:
+    here.travel.on["migrateToURI3"] = lambda: here.travel.ended({"type": 3, "downtime": 42})
+    assert run(here)["statistics"] == {"type": 3, "downtime": 42}
+
+
+def test_an_abort_before_the_begin(here: Side) -> None:
+    here.book.abort()
+    report = run(here)
+    assert here.travel.asked == []
+    assert (report["ended"], report["given_up"]) == (True, "it was asked for before it began")
+
+
+def test_a_libvirt_that_comes_back(here: Side) -> None:
+    here.tell()
+    assert run(here, losses=5)["ended"]
+    assert here.bed.clock() - 1_700_000_000 >= 5
+
+
+def test_a_libvirt_that_stays_away(here: Side) -> None:
+    here.tell()
+    report = run(here, losses=1000)
+    assert (report["ended"], report["error"]) == (True, "libvirt does not answer.")
+
+
+def test_a_libvirt_that_goes_away_while_it_is_watched(here: Side) -> None:
+    here.tell()
+    here.travel.memory()
+    looks = iter(range(3))
+
+    def look() -> None:
+        if next(looks, None) == 2:
+            here.travel.end()  # libvirt ends what it carried when it is started again
+            raise libvirt_error(libvirt.VIR_ERR_INTERNAL_ERROR, "client socket is closed", libvirt.VIR_FROM_RPC)
+
+    here.travel.on["jobStats"] = look
+    report = run(here)
+    assert report["ended"]
+    assert "libvirt went away while its migration was watched" in report["error"]
+
+
+def test_a_guest_that_is_gone(here: Side) -> None:
+    here.leave()
+    assert run(here)["error"] == "no such domain on this hypervisor."
+
+
+# --- what libvirt is given -----------------------------------------------------------------------------------------
+
+
+def asked(*disks: str, resume: bool = False, **options: Any) -> Order:
+    wanted = Options(**{"copy_disks": bool(disks), **options})
+    return Order(wanted, "qemu+ssh://x/system", "tcp://x", "<live/>", "<stored/>", disks, resume)
+
+
+ALWAYS = ("LIVE", "PEER2PEER", "UNDEFINE_SOURCE", "PERSIST_DEST")
+
+
+@pytest.mark.parametrize(
+    ("order", "more"),
+    [
+        (asked(), ()),
+        (asked("vda"), ("NON_SHARED_DISK",)),
+        (asked(tls=True), ("TLS",)),
+        (asked(auto_converge=True), ("AUTO_CONVERGE",)),
+        (asked(post_copy=True), ("POSTCOPY",)),
+        (asked(connections=4), ("PARALLEL",)),
+        (asked(connections=2, zero_copy=True), ("PARALLEL", "ZEROCOPY")),
+        (asked(compression=Compression.XBZRLE), ("COMPRESSED",)),
+        (asked(post_copy=True, resume=True), ("POSTCOPY", "POSTCOPY_RESUME")),
+    ],
+)
+def test_flags(order: Order, more: tuple[str, ...]) -> None:
+    assert flags(order) == sum(getattr(libvirt, f"VIR_MIGRATE_{name}") for name in (*ALWAYS, *more))
+
+
+def test_an_empty_list_of_disks_never_means_all() -> None:
+    with pytest.raises(ValueError, match="shared ones too"):
+        flags(asked(copy_disks=True))
+
+
+def test_parameters() -> None:
+    found = parameters(asked("vda", bandwidth_mib_s=9, connections=3, compression=Compression.ZSTD))
+    assert found == {
+        "migrate_uri": "tcp://x",
+        "destination_xml": "<live/>",
+        "persistent_xml": "<stored/>",
+        "migrate_disks": ["vda"],
+        "bandwidth": 9,
+        "parallel.connections": 3,
+        "compression": ["zstd"],
+    }
