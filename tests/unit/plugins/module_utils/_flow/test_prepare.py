@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,14 @@ def test_a_path_that_exists_is_refused_and_stays(there: Side) -> None:
     assert path.read_text(encoding="ascii") == "precious"
 
 
+def test_an_image_that_comes_out_smaller_is_not_used(there: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+    inspect = image.inspect
+    monkeypatch.setattr(image, "inspect", lambda *what: replace(inspect(*what), virtual_bytes=512))
+    there.fails("PREPARE_FAILED", lambda: make(there))
+    assert there.undo()
+    assert left(there.bed) == []
+
+
 def test_a_directory_that_holds_more_by_now_stays(there: Side) -> None:
     make(there)
     path = Path(there.bed.directory) / "notes"
@@ -111,7 +120,9 @@ def test_a_directory_that_holds_more_by_now_stays(there: Side) -> None:
     there.undo()
     assert path.read_text(encoding="ascii") == "precious"
     assert left(there.bed) == ["web1", "web1/notes"]
-    assert "notes" in there.bed.warnings[0]
+    (warning,) = there.bed.warnings
+    assert warning.startswith("LIVE_DIRECTORY_KEPT")
+    assert "notes" in warning
 
 
 def test_a_log_that_qemu_has_opened_for_a_guest_that_never_ran_here_goes(there: Side) -> None:
@@ -254,7 +265,7 @@ def test_it_is_announced_when_that_was_asked_for(bed: Bed, units: Units, answers
     side = Side(bed, units, "destination", announce=True)
     assert see(side)["announced"] is answers
     assert [one["rounds"] for one in asked] == [5] * answers
-    assert bool(bed.warnings) is not answers
+    assert [one.partition(":")[0] for one in bed.warnings] == ([] if answers else ["LIVE_NOT_ANNOUNCED"])
 
 
 # --- depart --------------------------------------------------------------------------------------------------------

@@ -186,7 +186,8 @@ def test_the_one_safe_thing(
 
 
 def test_every_act_but_the_idle_ones_is_decided_above() -> None:
-    assert {case[5] for case in CASES} == set(Act) - {Act.NOTHING, Act.WAIT}
+    of_live_migrations = {Act.RESUME_LIVE}  # see test_recovering_live
+    assert {case[5] for case in CASES} == set(Act) - {Act.NOTHING, Act.WAIT} - of_live_migrations
 
 
 def test_what_is_left_for_later_names_the_hypervisor() -> None:
