@@ -144,11 +144,15 @@ class Feature:
     wanted: Callable[[Options], bool]
 
 
+def _multifd_compression(options: Options) -> bool:
+    return options.compression in (Compression.ZLIB, Compression.ZSTD)
+
+
 FEATURES = (
     Feature("live migration", 8_000_000, 6_002_000, lambda _one: True),
     Feature("connections", 5_002_000, 4_000_000, lambda one: one.connections > 1),
     Feature("post_copy with connections", 5_002_000, 10_001_000, lambda one: one.post_copy and one.connections > 1),
-    Feature("compression with connections", 9_004_000, 5_000_000, lambda one: _multifd_compression(one)),
+    Feature("compression with connections", 9_004_000, 5_000_000, _multifd_compression),
     Feature("zero_copy", 8_005_000, 7_001_000, lambda one: one.zero_copy),
 )
 """Nova's floor is that of the first; what came before it needs no line. Sources: libvirt's and QEMU's release notes."""
@@ -158,10 +162,6 @@ DETECT_ZEROES = 10_009_000
 """VIR_MIGRATE_PARAM_MIGRATE_DISKS_DETECT_ZEROES."""
 SAFE_DISKS_TLS_QEMU = 9_000_000
 """Before it QEMU could crash while it copied disks through TLS."""
-
-
-def _multifd_compression(options: Options) -> bool:
-    return options.compression in (Compression.ZLIB, Compression.ZSTD)
 
 
 @dataclass(frozen=True)

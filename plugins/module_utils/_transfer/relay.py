@@ -37,6 +37,12 @@ _NBD, _PROBE = "nbd", "probe"
 _WELCOME = b"+"
 
 
+def say(words: str) -> None:
+    """For the unit's log."""
+    sys.stderr.write(words + "\n")
+    sys.stderr.flush()
+
+
 def context(server: bool) -> ssl.SSLContext:
     """Certificates are asked for and verified on both ends."""
     where = os.environ["CREDENTIALS_DIRECTORY"]
@@ -103,7 +109,7 @@ def entrance(peer: str, stall_s: int, path: str) -> Handler:
         bound(writer.get_extra_info("socket"), stall_s)
         wanted = writer.get_extra_info("ssl_object").selected_alpn_protocol()
         if not is_named(writer.get_extra_info("peercert"), peer):
-            print(f"somebody who is not {peer} was turned away", file=sys.stderr, flush=True)
+            say(f"somebody who is not {peer} was turned away")
             writer.close()
         elif wanted == _NBD:
             await carry((reader, writer), await asyncio.open_unix_connection(path, limit=_CHUNK))
@@ -165,7 +171,7 @@ def way_out(secure: ssl.SSLContext, address: str, peer: str, port: int, stall_s:
         try:
             there = await connect(secure, address, peer, port, stall_s)
         except (OSError, asyncio.TimeoutError) as error:
-            print(f"{peer} port {port}: {error}", file=sys.stderr, flush=True)
+            say(f"{peer} port {port}: {error}")
             writer.close()
             return
         await carry((reader, writer), there)
@@ -194,7 +200,7 @@ def main(words: Sequence[str]) -> int:
     try:
         asyncio.run(serve)
     except (OSError, asyncio.TimeoutError) as error:
-        print(str(error) or type(error).__name__, file=sys.stderr)
+        say(str(error) or type(error).__name__)
         return 1
     return 0
 
