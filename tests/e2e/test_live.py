@@ -1,0 +1,226 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Guests that move while they run, and what can be said to them meanwhile."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from ansible_collections.kvmops.mobility.tests.e2e import lab, snapshot
+from ansible_collections.kvmops.mobility.tests.e2e.lab import HOSTS, PREFIX
+from ansible_collections.kvmops.mobility.tests.e2e.play import Run, play
+
+GUEST = f"{PREFIX}live"
+LINK_MBIT = 40
+"""So slow that a guest that writes 64 MiB of its memory a second never fits through."""
+DIRTY = ("--ticks", "--load", "memory=64")
+GAP_S = 3.0
+"""A live move stops a guest for less; the machine's own hiccups are in it."""
+
+
+def migrate(dest: str = "c2", **variables: Any) -> Run:
+    return play("live_migrate", {"vm": GUEST, "dest": dest, **variables}, timeout_s=400)
+
+
+def outage() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(lab.run("guest", "outage", GUEST, "--json").stdout)
+    return found
+
+
+def left(host: str) -> list[str]:
+    """What there is of the guest, but its console's log: a live migration removes nothing that it has not copied."""
+    kept = (f"/images/{GUEST}", "/console.log")
+    return [one for one in snapshot.of_guest(snapshot.take(), host, GUEST) if not one.endswith(kept)]
+
+
+def units() -> dict[str, str]:
+    """Units of ours that are there, by host."""
+    listed = "systemctl list-units --all --plain --no-legend 'kvmops-*' | awk '{print $1}'"
+    return {host: lab.shell(host, listed).strip() for host in HOSTS}
+
+
+@pytest.fixture
+def guest(request: pytest.FixtureRequest) -> Iterator[str]:
+    lab.create(GUEST, *request.param)
+    try:
+        yield GUEST
+    finally:
+        for host in HOSTS:
+            lab.run("shape", host, "0", check=False)
+        lab.destroy(GUEST)
+
+
+@pytest.fixture
+def narrow(guest: str) -> str:
+    """The guest's memory does not fit through the link."""
+    for host in HOSTS:
+        lab.run("shape", host, str(LINK_MBIT))
+    return guest
+
+
+class Running:
+    """A live migration in the background."""
+
+    def __init__(self, **variables: Any) -> None:
+        self._variables = variables
+        self.done: Run | None = None
+        self._thread = threading.Thread(target=self._work)
+        self._thread.start()
+
+    def _work(self) -> None:
+        self.done = migrate(**self._variables)
+
+    @property
+    def ended(self) -> bool:
+        return not self._thread.is_alive()
+
+    def end(self) -> Run:
+        self._thread.join(400)
+        assert self.done is not None
+        return self.done
+
+
+@contextmanager
+def running(**variables: Any) -> Iterator[Running]:
+    one = Running(**variables)
+    try:
+        yield one
+    finally:
+        one.end()
+
+
+def job(host: str = "c1") -> str:
+    """What libvirt says of the guest's job, empty without the guest."""
+    return lab.shell(host, f"virsh domjobinfo {GUEST} 2>/dev/null || true")
+
+
+def sends_memory() -> bool:
+    said = job()
+    return "Memory total" in said and "Iteration" in said
+
+
+def state(host: str) -> str:
+    return lab.shell(host, f"virsh domstate --reason {GUEST} 2>/dev/null || true").strip()
+
+
+def holds_here(done: Run, code: str) -> None:
+    """It failed with that, the guest never noticed, and nothing is left on the other host."""
+    assert done.code != 0
+    assert any(code in one for one in (*done.failures(), *done.last_lines().values())), done.output
+    view = lab.verify(GUEST)
+    assert (view.host, view.state, view.problems, view.defined_on) == ("c1", "running", (), ("c1",))
+    assert left("c2") == []
+    assert units() == {"c1": "", "c2": ""}
+    seen = outage()
+    assert seen["boots"] == 1
+    assert seen["longest_gap_s"] < GAP_S
+
+
+def arrived(done: Run, boots: int = 1) -> None:
+    """It is on the destination, whole, and nothing is left where it was."""
+    assert done.code == 0, done.output
+    view = lab.verify(GUEST)
+    assert (view.host, view.state, view.problems, view.defined_on) == ("c2", "running", (), ("c2",))
+    assert left("c1") == []
+    assert units() == {"c1": "", "c2": ""}
+    assert outage()["boots"] == boots
+    assert done.receipt(GUEST)["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    "guest",
+    [
+        pytest.param(("--ticks", "--disks", "2", "--format", "raw"), id="raw"),
+        pytest.param(("--ticks", "--disks", "2", "--format", "qcow2", "--load", "disk=1"), id="qcow2, writing"),
+    ],
+    indirect=True,
+)
+def test_a_guest_moves_with_its_disks_and_back(guest: str) -> None:
+    before = lab.verify(guest)
+    done = migrate()
+    arrived(done)
+    assert lab.verify(guest).sums == before.sums
+    assert outage()["longest_gap_s"] < GAP_S
+    back = migrate("c1")
+    assert back.code == 0, back.output
+    view = lab.verify(guest)
+    assert (view.host, view.problems, view.sums, view.defined_on) == ("c1", (), before.sums, ("c1",))
+    assert left("c2") == []
+
+
+@pytest.mark.parametrize("guest", [DIRTY], indirect=True)
+class TestWhileItGoesOn:
+    """A guest that writes faster than the link carries goes on for ever, unless something is done."""
+
+    def test_abort_in_the_memory_phase(self, narrow: str) -> None:
+        with running() as one:
+            lab.wait_for("memory to be sent", sends_memory, timeout_s=120)
+            given_up = play("abort", {"vm": narrow}, timeout_s=120)
+            (ordered,) = given_up.of("live_control")
+            said = time.time()
+            assert "Memory total" not in job()
+            assert said - ordered["controller_clock"]["ended"] < 60
+        assert given_up.code == 0, given_up.output
+        holds_here(one.end(), "LIVE_ABORTED")
+
+    def test_made_to_finish_by_pausing(self, narrow: str) -> None:
+        with running() as one:
+            lab.wait_for("memory to be sent", sends_memory, timeout_s=120)
+            forced = play("force_complete", {"vm": narrow}, timeout_s=120)
+        assert forced.code == 0, forced.output
+        arrived(one.end())
+
+    def test_the_policy_makes_it_finish_when_its_time_is_up(self, narrow: str) -> None:
+        policy = {"name": "fast", "completion_timeout_s": 3, "on_timeout": "force_complete"}
+        arrived(migrate(policy=policy))
+
+    def test_the_policy_gives_it_up_when_its_time_is_up(self, narrow: str) -> None:
+        holds_here(migrate(policy={"name": "fast", "completion_timeout_s": 3}), "LIVE_NOT_CONVERGING")
+
+
+@pytest.mark.parametrize(
+    "guest", [("--ticks", "--allocated-gib", "1", "--content", "mixed", "--root-gib", "2")], indirect=True
+)
+def test_abort_while_disks_are_copied(guest: str) -> None:
+    for host in HOSTS:
+        lab.run("shape", host, str(LINK_MBIT))
+    with running() as one:
+        lab.wait_for(
+            "disks to be copied",
+            lambda: "Copy" in lab.shell("c1", f"virsh blockjob {GUEST} vda 2>&1; true"),
+            timeout_s=120,
+        )
+        given_up = play("abort", {"vm": guest}, timeout_s=120)
+    assert given_up.code == 0, given_up.output
+    holds_here(one.end(), "LIVE_ABORTED")
+
+
+@pytest.mark.parametrize("guest", [("--ticks",)], indirect=True)
+@pytest.mark.parametrize(
+    ("asked", "code", "words"),
+    [
+        ({"live": {"tunnelled": True}}, "LIVE_OPTIONS_CONFLICT", "tunnelled"),
+        ({"live": {"compression": "xbzrle", "connections": 4}}, "LIVE_OPTIONS_CONFLICT", "one connection only"),
+        ({"live": {"compression": "zstd"}}, "LIVE_OPTIONS_CONFLICT", "several connections only"),
+        ({"live": {"zero_copy": True}}, "LIVE_OPTIONS_CONFLICT", "several connections only"),
+        ({"live": {"zero_copy": True, "connections": 2, "tls": True}}, "LIVE_OPTIONS_CONFLICT", "tls=true"),
+        ({"live": {"post_copy": True, "connections": 2}}, "LIVE_TOO_OLD", "needs QEMU 10.1"),
+        ({"policy": "slow"}, "POLICY_INVALID", "nova, fast, gentle"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_first(guest: str, asked: dict[str, Any], code: str, words: str) -> None:
+    before = snapshot.take()
+    done = migrate(**asked)
+    assert done.code != 0
+    said = " ".join((*done.failures(), *done.last_lines().values(), done.output))
+    assert code in said
+    assert words in said
+    assert snapshot.difference(before, snapshot.take(), guest) == []
