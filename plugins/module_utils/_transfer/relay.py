@@ -65,8 +65,12 @@ def is_named(certificate: Mapping[str, Any], peer: str) -> bool:
     return any(kind == "IP Address" and ipaddress.ip_address(name) == address for kind, name in names)
 
 
-def bound(end: socket.socket, stall_s: int) -> None:
-    """Give a silent peer up after *stall_s* seconds, whether something waits for its answer or not."""
+def bound(end: Any, stall_s: int) -> None:
+    """Give a silent peer up after *stall_s* seconds, whether something waits for its answer or not.
+
+    *end* is a socket before its connection begins, or the one that listens: Linux hands these on to what it accepts.
+    Afterwards would be too late, for asyncio has no socket to show of a connection that was just ended.
+    """
     end.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     end.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 1)
     end.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 1)
@@ -102,17 +106,16 @@ async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
         return
 
 
-def entrance(peer: str, stall_s: int, path: str) -> Handler:
+def entrance(peer: str, path: str) -> Handler:
     """For *arrive*: who comes has shown a certificate of the authority already."""
 
     async def come_in(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        bound(writer.get_extra_info("socket"), stall_s)
         wanted = writer.get_extra_info("ssl_object").selected_alpn_protocol()
         if not is_named(writer.get_extra_info("peercert"), peer):
             say(f"somebody who is not {peer} was turned away")
             writer.close()
         elif wanted == _NBD:
-            await carry((reader, writer), await asyncio.open_unix_connection(path, limit=_CHUNK))
+            await hand_on((reader, writer), path, asyncio.open_unix_connection(path, limit=_CHUNK))
         else:
             writer.write(_WELCOME)
             writer.close()
@@ -120,15 +123,27 @@ def entrance(peer: str, stall_s: int, path: str) -> Handler:
     return come_in
 
 
+async def hand_on(one: tuple[Any, Any], name: str, opening: Awaitable[tuple[Any, Any]]) -> None:
+    """Carry between *one* and what *opening* gives; where it gives nothing, *one* learns that there is nobody."""
+    try:
+        other = await opening
+    except (OSError, asyncio.TimeoutError) as error:
+        say(f"{name}: {error or type(error).__name__}")
+        one[1].close()
+        return
+    await carry(one, other)
+
+
 async def arrive(address: str, peer: str, stall_s: int, directory: str, sockets: Sequence[str]) -> None:
     """Serve until we are ended."""
     secure = context(server=True)
     ports = {}
     for target, path in (one.split("=", 1) for one in sockets):
-        handler = entrance(peer, stall_s, path)
+        handler = entrance(peer, path)
         server = await asyncio.start_server(
             handler, address, 0, ssl=secure, ssl_handshake_timeout=_CONNECT_S, limit=_CHUNK
         )
+        bound(server.sockets[0], stall_s)
         ports[target] = server.sockets[0].getsockname()[1]
     listed = os.path.join(directory, "ports.json")
     with open(listed + ".part", "w", encoding="ascii") as file:
@@ -139,10 +154,11 @@ async def arrive(address: str, peer: str, stall_s: int, directory: str, sockets:
 
 async def connect(secure: ssl.SSLContext, address: str, peer: str, port: int, stall_s: int) -> tuple[Any, Any]:
     """A way to *port* of *peer*, at *address*. Raises OSError, of which ssl's are."""
-    opening = asyncio.open_connection(address, port, ssl=secure, server_hostname=peer, limit=_CHUNK)
-    reader, writer = await asyncio.wait_for(opening, _CONNECT_S)
-    bound(writer.get_extra_info("socket"), stall_s)
-    return reader, writer
+    loop = asyncio.get_running_loop()
+    plain = await loop.run_in_executor(None, socket.create_connection, (address, port), _CONNECT_S)
+    bound(plain, stall_s)
+    opening = asyncio.open_connection(sock=plain, ssl=secure, server_hostname=peer, limit=_CHUNK)
+    return await asyncio.wait_for(opening, _CONNECT_S)
 
 
 def asking_for(protocol: str) -> ssl.SSLContext:
@@ -156,25 +172,23 @@ async def prove(address: str, peer: str, port: int, stall_s: int) -> None:
     """Raises OSError when we are not let in: in TLS 1.3 a client learns that only from what it reads."""
     reader, writer = await connect(asking_for(_PROBE), address, peer, port, stall_s)
     try:
-        if await asyncio.wait_for(reader.read(1), _CONNECT_S) != _WELCOME:
-            raise ConnectionRefusedError(
-                "it turned us away: it does not trust our certificate, or expects another name in it"
-            )
+        heard = await asyncio.wait_for(reader.read(1), _CONNECT_S)
+    except ssl.SSLError:  # its alert, when that came before it hung up
+        heard = b""
     finally:
         writer.close()
+    if heard != _WELCOME:
+        raise ConnectionRefusedError(
+            "it turned us away: it does not trust our certificate, or expects another name in it"
+        )
 
 
 def way_out(secure: ssl.SSLContext, address: str, peer: str, port: int, stall_s: int) -> Handler:
     """For *leave*: each client of a socket gets a way of its own."""
 
     async def go(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            there = await connect(secure, address, peer, port, stall_s)
-        except (OSError, asyncio.TimeoutError) as error:
-            say(f"{peer} port {port}: {error}")
-            writer.close()
-            return
-        await carry((reader, writer), there)
+        opening = connect(secure, address, peer, port, stall_s)
+        await hand_on((reader, writer), f"{peer} port {port}", opening)
 
     return go
 

@@ -175,6 +175,22 @@ def test_each_side_learns_that_the_other_is_gone(bench: Bench, certificates: Cer
         assert received(another, 7) == b"goes on"
 
 
+def test_who_comes_when_the_export_is_gone_is_told_so(bench: Bench, certificates: Certificates) -> None:
+    path = bench.leave(certificates.source, bench.arrive(certificates.destination))
+    bench.export.unlink()
+    with connected(path) as one:
+        assert one.recv(1) == b""
+
+
+def test_the_bound_on_silence_is_handed_on_to_who_comes_in() -> None:
+    with socket.create_server((HERE, 0)) as listener:
+        relay.bound(listener, 7)
+        with socket.create_connection(listener.getsockname()), listener.accept()[0] as inside:
+            assert inside.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 7000
+            assert inside.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 1
+            assert inside.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+
+
 def _heard(port: int, authority: Path) -> bytes:
     """What somebody without a certificate hears."""
     secure = ssl.create_default_context(cafile=str(authority))
