@@ -199,7 +199,8 @@ async def leave(address: str, peer: str, stall_s: int, sockets: Sequence[str]) -
     for path, port in (one.rsplit("=", 1) for one in sockets):
         await prove(address, peer, int(port), stall_s)
         handler = way_out(secure, address, peer, int(port), stall_s)
-        await asyncio.start_unix_server(handler, path, limit=_CHUNK)
+        await asyncio.start_unix_server(handler, path + ".part", limit=_CHUNK)
+        os.replace(path + ".part", path)  # who sees it can connect
     await asyncio.Event().wait()
 
 
