@@ -133,6 +133,8 @@ class Work:
             self._call()
         except MobilityError as error:
             self.error = error.message
+        except Exception as error:  # the thread's last chance to say why; whether it moved is for others to see
+            self.error = f"{type(error).__name__}: {error}"
 
     @property
     def goes_on(self) -> bool:

@@ -251,6 +251,13 @@ def test_work_keeps_libvirts_words() -> None:
     assert Watching(Job(), work=done(lambda: None)).watch().error == ""
 
 
+def test_work_keeps_any_reason() -> None:
+    def fail() -> None:
+        raise KeyError("uuid")
+
+    assert Watching(Job(), work=done(fail)).watch().error == "KeyError: 'uuid'"
+
+
 def test_while_libvirt_has_not_come_back_it_is_not_over() -> None:
     release = threading.Event()
 
