@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from kvmfaults.cases import Trigger
+from kvmfaults.case import Trigger
 from kvmfaults.controller import REPOSITORY, Controller
 from kvmfaults.stage import GUEST, Stage
 from kvmlab import lab

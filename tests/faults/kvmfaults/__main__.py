@@ -10,10 +10,11 @@ import contextlib
 import json
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 from . import cases, results
-from .cases import Case
+from .case import Case
 from .controller import REPOSITORY, checkout
 from .run import Options, run
 from .selftest import selftest
@@ -69,7 +70,8 @@ def _work(arguments: argparse.Namespace) -> int:
         worker.begin()
         for word in sys.stdin:
             case = cases.parse(word.strip())
-            answer = {**worker.run(case), "waiting": worker.waiting, "guest": worker.guest}
+            guest = asdict(worker.guest) if worker.guest else None
+            answer = {**worker.run(case), "waiting": worker.waiting, "guest": guest}
             print(json.dumps(answer), file=answers, flush=True)
     return 0
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from kvmlab import lab, watch
@@ -17,6 +18,7 @@ from kvmlab.virsh import wait_for_agent
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED, Status, derive
 
+from . import travel
 from .stage import GUEST, Stage
 
 _FILE = "journal.jsonl"
@@ -58,8 +60,12 @@ class Expected:
     """The guest itself was killed: whether it runs again is its host's business."""
     loaded: bool = False
     """It writes records all the time."""
-    host_fails: bool = False
-    """A host loses power: how long a write takes is nobody's promise."""
+    live: bool = False
+    """It is moved while it runs."""
+    may_stall: bool = False
+    """A host loses power, or memory is on two hosts: how long a write takes is nobody's promise."""
+    boots: int = 0
+    """How often the guest was seen to boot, where it goes on whatever happens."""
 
 
 def status(stage: Stage, expected: Expected, migration: str) -> Status:
@@ -82,7 +88,7 @@ def judge(stage: Stage, expected: Expected, migration: str) -> Verdict:
     verdict.status = found.value
     if found is not Status.FINISHED and found not in CLOSED and found is not Status.UNKNOWN:
         verdict.lost.append(f"recover left it {found.value}")
-    on_destination = found in (Status.FINISHED, Status.CONFIRMED)
+    on_destination = found in (Status.FINISHED, Status.CONFIRMED, Status.COMPLETED)
     verdict.home = expected.destination if on_destination else expected.source
     _guest(stage, expected, verdict, expected.new_vcpus if on_destination else expected.old_vcpus)
     _leftovers(stage, expected, verdict, waiting=found is Status.FINISHED)
@@ -126,7 +132,7 @@ def _leftovers(stage: Stage, expected: Expected, verdict: Verdict, *, waiting: b
     away = expected.source if verdict.home == expected.destination else expected.destination
     for name, host in stage.hosts.items():
         allowed = {GUEST} if name == verdict.home else {f"{GUEST}_resize"} if waiting else set()
-        images = {one.name for one in host.storage.images.iterdir()}
+        images = {one.name for one in host.storage.images.iterdir() if not (expected.live and _is_log(one))}
         verdict.leaked += [f"{name}: {one} in the images" for one in sorted(images - allowed)]
         if waiting and name == away and f"{GUEST}_resize" not in images:
             verdict.lost.append(f"{name}: what is kept until confirm is gone")
@@ -139,10 +145,16 @@ def _leftovers(stage: Stage, expected: Expected, verdict: Verdict, *, waiting: b
         units = host.exec(["systemctl", "list-units", "--all", "--plain", "--no-legend", "kvmops-*"]).stdout
         verdict.leaked += [f"{name}: unit {line.split()[0]}" for line in units.splitlines() if line.strip()]
     states = stage.states()
-    jobs = [name for name, state in states.items() if state != "shut off" and stage.mirror(name) is not None]
-    verdict.leaked += [f"{name}: a mirror of the guest" for name in jobs]
+    active = [name for name, state in states.items() if state != "shut off"]
+    verdict.leaked += [f"{name}: a mirror of the guest" for name in active if stage.mirror(name) is not None]
+    verdict.leaked += [f"{name}: a job of the guest" for name in active if travel.has_job(stage.hosts[name], GUEST)]
     if not waiting and away in states:
         verdict.leaked.append(f"{away}: the guest is still defined")
+
+
+def _is_log(directory: Path) -> bool:
+    """Whether nothing is in the guest's directory but its console's log: a live migration copies and removes disks."""
+    return directory.is_dir() and {one.name for one in directory.iterdir()} == {"console.log"}
 
 
 def judge_writes(expected: Expected, verdict: Verdict, since: float) -> None:
@@ -154,8 +166,10 @@ def judge_writes(expected: Expected, verdict: Verdict, since: float) -> None:
         return
     seen = watch.seen(GUEST, since)
     verdict.fsync_s = seen.longest_fsync_s
+    if expected.boots and seen.boots != expected.boots:
+        verdict.lost.append(f"it booted: {seen.boots} boots were seen, and {expected.boots} before")
     # What nobody saw in time may have come earlier.
-    if (seen.longest_fsync_s or 0) - seen.watcher_late_s > FSYNC_S and not expected.host_fails:
+    if (seen.longest_fsync_s or 0) - seen.watcher_late_s > FSYNC_S and not expected.may_stall:
         verdict.lost.append(f"a write took {seen.longest_fsync_s:.1f} s, from {seen.longest_fsync_at:.1f}")
 
 

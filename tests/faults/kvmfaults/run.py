@@ -13,12 +13,12 @@ import tempfile
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from . import results
-from .cases import Case
+from .case import Case
 
 
 class Queue:
@@ -44,7 +44,7 @@ class Queue:
         with self._lock:
             if not self._cases or time.monotonic() >= self._until:
                 return None
-            same = [one for one in self._cases if [one.loaded, one.ignores_acpi] == guest] or self._cases
+            same = [one for one in self._cases if asdict(one.kind) == guest] or self._cases
             fitting = [one for one in same if one.opens is not waiting]
             case = (fitting or same)[0]
             self._cases.remove(case)

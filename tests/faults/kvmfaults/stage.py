@@ -12,7 +12,7 @@ import signal
 import time
 import uuid
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,18 +25,19 @@ from kvmlab.load import Load
 from kvmlab.run import wait_for
 from kvmlab.virsh import guest_states, virsh
 
-from . import hook
-from .cases import Mirrored, Trigger
+from . import hook, travel
+from .case import Kind, Mirrored, Travelling, Trigger
 
 GUEST = "fault"
 EMULATOR = "usr/bin/qemu-system-x86_64"
 _HOOK = Path(hook.__file__)
 _LIBVIRT_S = 30
-_LOAD = Load(disk=1)
+_DIRTIED_MIB = 64
 _DATA_MIB = 4
 """An emulated guest adds them up again after each case."""
 _DISK = "vda"
 _MIRROR_S = 30
+PLAIN = Kind(loaded=False, ignores_acpi=False, dirties=False, travels=False)
 
 
 class Stage:
@@ -68,11 +69,13 @@ class Stage:
         self.hosts = {one.name: one for one in lab.all_hosts()}
         self.ready()
 
-    def make_guest(self, host: str, *, ignore_acpi: bool = False, loaded: bool = False) -> None:
-        """The guest, running, started by its host when that boots; *loaded* it writes records all the time."""
+    def make_guest(self, host: str, kind: Kind = PLAIN) -> None:
+        """The guest, running, started by its host when that boots."""
         self.uuid = str(uuid.uuid4())
-        load = _LOAD if loaded else None
-        spec = GuestSpec(GUEST, self.uuid, data_mib=_DATA_MIB, ignore_acpi=ignore_acpi, ticks=loaded, load=load)
+        load = Load(disk=1, memory=_DIRTIED_MIB if kind.dirties else 0) if kind.loaded else None
+        spec = GuestSpec(
+            GUEST, self.uuid, data_mib=_DATA_MIB, ignore_acpi=kind.ignores_acpi, ticks=kind.loaded, load=load
+        )
         guest.create(spec, self.hosts[host], lab.all_hosts(), start=True)
         virsh(self.hosts[host], "autostart", GUEST)
 
@@ -163,13 +166,18 @@ class Stage:
         emulator = self.hosts[host].root / EMULATOR
         emulator.rename(emulator.with_suffix(".away"))
 
-    def kill_qemu(self, pids: set[str]) -> None:
+    def kill_qemu(self, pids: Set[str]) -> None:
         """The guest's process dies. Raises LabError when it had none."""
         if not pids:
             raise LabError("the guest has no process")
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
+
+    def of_host(self, host: str, pids: Set[str]) -> set[str]:
+        """Those of the machine's processes that are the host's."""
+        leader = self.hosts[host].leader()
+        return {pid for pid in pids if leader is not None and _namespace(pid) == _namespace(str(leader.pid))}
 
     def reset_guest(self, host: str) -> None:
         """The guest boots anew, in the same process."""
@@ -187,6 +195,10 @@ class Stage:
         """All of an export dies. Raises LabError when it was not there."""
         self._kill_unit(host, f"kvmops-{migration}-export-{_DISK}")
 
+    def kill_monitor(self, host: str, migration: str) -> None:
+        """The unit that watches a live migration dies. Raises LabError when it was not there."""
+        self._kill_unit(host, f"kvmops-{migration}-live")
+
     def _kill_unit(self, host: str, unit: str) -> None:
         self.hosts[host].exec(["systemctl", "kill", "--kill-whom=all", "--signal=KILL", f"{unit}.service"])
 
@@ -203,7 +215,7 @@ class Stage:
             if host.leader() is None:
                 self.boot(name)
                 booted.append(name)
-            trouble.heal(host)
+            trouble.put_right(host)
             (host.storage.point / "filler").unlink(missing_ok=True)
             away = (host.root / EMULATOR).with_suffix(".away")
             if away.exists():
@@ -244,6 +256,12 @@ class Stage:
         )
         return [one for words in finds for one in self.hosts[host].exec(["find", *words]).stdout.splitlines()]
 
+    def slow_down(self, travelling: Travelling | None) -> None:
+        """Limit both links, so that a guest stays as far on its way for a while; none takes the limits away."""
+        for host in self.hosts.values():
+            if host.leader() is not None:
+                trouble.shape(host, travel.MBIT[travelling] if travelling else 0)
+
     def autostart(self, host: str) -> bool:
         """Whether the host starts the guest when it boots."""
         return any(
@@ -275,6 +293,14 @@ class Stage:
         """Start the guest by hand."""
         virsh(self.hosts[host], "start", GUEST)
         time.sleep(1)
+
+
+def _namespace(pid: str) -> str:
+    """Of its process numbers; empty for one that has ended."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
+        return ""
 
 
 def _idle(host: Host) -> bool:

@@ -9,14 +9,17 @@ import re
 import signal
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
+from kvmlab import watch
 from kvmlab.config import LabError
 
-from .cases import BY_RSYNC, FORCED, Case, Fault, Mirrored, Trigger
+from . import travel
+from .case import BY_RSYNC, FORCED, LIVE, Case, Fault, Kind, Mirrored, Travelling, Trigger
 from .controller import Controller
+from .deeds import Scene, hurt
 from .judge import Expected, Verdict, judge, judge_writes, lost_lines
 from .observer import Observer
 from .stage import GUEST, Stage
@@ -35,6 +38,8 @@ _STOP = {"timeout_s": 20, "retry_interval_s": 5, "on_timeout": "abort"}
 _FORCE = {"timeout_s": 3, "retry_interval_s": 5, "on_timeout": "force"}
 _LINKS = (Fault.LINK, Fault.DEST_LINK)
 _POWER = (Fault.SOURCE_POWER, Fault.DEST_POWER)
+_ENDS = (*_POWER, Fault.QEMU)
+"""The guest itself may end with it."""
 _ALONE = (Fault.DISK_FULL, Fault.REFUSED)
 """The controller lives and both hosts answer: it brings the guest back itself, before anybody mends anything."""
 
@@ -57,7 +62,7 @@ class Worker:
         """A move waits for confirm or revert."""
         self._expected = Expected("", "", 0, 0, may_be_off=False)
         self._vcpus = 1
-        self._guest: list[bool] | None = None
+        self._guest: Kind | None = None
 
     def begin(self) -> None:
         """A lab of which nothing is left over, and somebody who watches."""
@@ -70,8 +75,8 @@ class Worker:
         return self._waiting
 
     @property
-    def guest(self) -> list[bool] | None:
-        """Whether the guest there is writes records, and whether it ignores a shutdown; None without one."""
+    def guest(self) -> Kind | None:
+        """The guest there is, None without one."""
         return self._guest if self._home else None
 
     def run(self, case: Case) -> dict[str, Any]:
@@ -114,33 +119,32 @@ class Worker:
     def _run(self, case: Case, log: Path) -> Verdict:
         self._position(case, log)
         if self._stage.uuid:
-            self._observer.twice(self._stage.uuid)
+            self._observer.twice(self._stage.uuid, live=case.live)
         if case.before is not None:
-            self._interrupt(case.before, log)
+            self._interrupt(case, case.before, log)
         began = time.time()
         migration, problems = self._strike(case, log)
         verdict = self._recovered(migration, log)
         judge_writes(self._expected, verdict, began)
         verdict.lost[:0] = problems
-        if self._observer.twice(self._stage.uuid):
-            verdict.twice.append("the observer saw two QEMU processes of the guest")
+        if self._observer.twice(self._stage.uuid, live=case.live):
+            verdict.twice.append("the observer saw two QEMU processes of the guest at work")
         self._note(verdict)
         return verdict
 
     def _position(self, case: Case, log: Path) -> None:
         """Bring the guest to where the case begins; a move that is needed for that has to work."""
-        guest = [case.loaded, case.ignores_acpi]
-        if self.guest != guest:
+        if self.guest != case.kind:
             if self._home:
                 self._stage.drop_guest()
-            self._home, self._vcpus, self._waiting, self._guest = "c1", 1, False, guest
-            self._stage.make_guest("c1", ignore_acpi=case.ignores_acpi, loaded=case.loaded)
+            self._home, self._vcpus, self._waiting, self._guest = "c1", 1, False, case.kind
+            self._stage.make_guest("c1", case.kind)
         if case.opens and self._waiting:
             self._must("confirm", log)
             self._waiting, self._home = False, self._expected.destination
             self._vcpus = self._expected.new_vcpus
         if case.opens or not self._waiting:
-            same = case.operation == "migrate"
+            same = case.live or case.operation == "migrate"
             new = self._vcpus if same else 3 - self._vcpus
             self._expected = Expected(self._home, OTHER[self._home], self._vcpus, new, may_be_off=False)
         if not case.opens and not self._waiting:
@@ -152,8 +156,10 @@ class Worker:
             self._expected.old_vcpus,
             self._expected.new_vcpus,
             may_be_off=case.fault is Fault.QEMU,
-            loaded=case.loaded,
-            host_fails=case.fault in _POWER,
+            loaded=case.kind.loaded,
+            live=case.live,
+            may_stall=case.fault in _POWER or case.travelling is Travelling.POST_COPY,
+            boots=watch.seen(GUEST).boots if case.live and case.fault not in _ENDS else 0,
         )
 
     def _variables(self, operation: str, fault: Fault | None = None) -> Mapping[str, Any]:
@@ -165,6 +171,8 @@ class Worker:
             if operation == "migrate":
                 return where
             return {**where, "vcpus": self._expected.new_vcpus, "root_gib": self._stage.root_gib(self._home) + 1}
+        if operation == LIVE:
+            return {"vm": GUEST, "dest": self._expected.destination}
         if operation == "revert":
             return {"vm": GUEST, "data": "discard"}
         return {"vm": GUEST, "kvmops_quiet_s": 1} if operation == "recover" else {"vm": GUEST}
@@ -192,11 +200,11 @@ class Worker:
     def _host(self, trigger: Trigger) -> str:
         return self._expected.source if trigger.role == "source" else self._expected.destination
 
-    def _interrupt(self, trigger: Trigger, log: Path) -> None:
+    def _interrupt(self, case: Case, trigger: Trigger, log: Path) -> None:
         """recover's cases: kill controller and module of what is to be recovered."""
         host = self._host(trigger)
         self._stage.arm(host, trigger)
-        controller = self._controller(PLAYBOOKS[trigger.phase], log)
+        controller = self._controller(LIVE if case.live else PLAYBOOKS[trigger.phase], log)
         try:
             stopped = self._landed(host, controller, trigger)
             controller.kill()
@@ -223,12 +231,13 @@ class Worker:
         """The operation with its fault; the migration, and what of its journal did not survive."""
         host = self._host(case.trigger)
         self._stage.arm(host, case.trigger)
+        self._stage.slow_down(case.travelling)
         controller = self._controller(case.operation, log, case.fault, **_slowly(case))
         problems = []
         try:
             stopped = self._landed(host, controller, case.trigger)
             before = self._stage.journal(host, stopped["journal"])
-            self._do_worst(case, controller, host, stopped)
+            self._do_worst(case, controller, host, stopped, log)
             code = controller.wait(_END_S)
             if case.fault is Fault.NOTHING and code != 0:
                 problems.append(f"without a fault it ended with {code}")
@@ -239,7 +248,7 @@ class Worker:
         after = self._stage.journal(host, stopped["journal"])
         return _migration(stopped), [*problems, *lost_lines(before, after)]
 
-    def _do_worst(self, case: Case, controller: Controller, host: str, stopped: Mapping[str, Any]) -> None:
+    def _do_worst(self, case: Case, controller: Controller, host: str, stopped: Mapping[str, Any], log: Path) -> None:
         pid = stopped["pid"]
         self._stage.disarm()
         if case.later_s:
@@ -249,41 +258,64 @@ class Worker:
             time.sleep(case.later_s)
         if case.mirrored not in (None, found := self._mirror(case, host)):
             raise Missed(f"the mirror on {host} is {found}")
-        self._hurt(case, controller, host, stopped)
+        if case.travelling is not None:
+            self._stage.signal(host, pid, signal.SIGCONT)
+            self._travel(host, case.travelling, log)
+        self._hurt(case, controller, host, stopped, log)
+        self._stage.slow_down(None)
         if self._stage.hosts[host].leader() is not None:
             self._stage.signal(host, pid, signal.SIGCONT)
+
+    def _travel(self, host: str, stage: Travelling, log: Path) -> None:
+        """Let it go on until it is so far. Raises Missed when that does not come."""
+        source = self._stage.hosts[host]
+        forcing = None
+        try:
+            if stage is Travelling.POST_COPY:
+                travel.await_stage(source, GUEST, Travelling.MEMORY)
+                forcing = self._controller("force_complete", log)
+            travel.await_stage(source, GUEST, stage)
+        except LabError as error:
+            raise Missed(str(error)) from error
+        finally:
+            if forcing is not None:
+                forcing.wait(_END_S)
+                forcing.forget()
+        if not travel.reached(source, GUEST, stage):
+            raise Missed(f"{stage.value} was over too soon")
 
     def _mirror(self, case: Case, host: str) -> Mirrored | None:
         return self._stage.mirror(host) if case.mirrored is not None else None
 
-    def _hurt(self, case: Case, controller: Controller, host: str, stopped: Mapping[str, Any]) -> None:
-        stage, expected, pid = self._stage, self._expected, stopped["pid"]
-        deeds: Mapping[Fault, Callable[[], object]] = {
-            Fault.CONTROLLER: controller.kill,
-            Fault.MODULE: lambda: stage.signal(host, pid, signal.SIGKILL),
-            Fault.SSH: controller.cut_ssh,
-            Fault.LINK: lambda: stage.cut(host, None),
-            Fault.LINK_10S: lambda: stage.cut(host, 10),
-            Fault.DEST_LINK: lambda: stage.cut(expected.destination, None),
-            Fault.DEST_LINK_10S: lambda: stage.cut(expected.destination, 10),
-            Fault.DEST_POWER: lambda: stage.power_loss(expected.destination),
-            Fault.SOURCE_POWER: lambda: stage.power_loss(expected.source),
-            Fault.LIBVIRTD: lambda: stage.kill_libvirtd(host),
-            Fault.DISK_FULL: lambda: stage.fill(expected.destination),
-            Fault.REFUSED: lambda: stage.refuse_definitions(expected.destination),
-            Fault.ACPI: lambda: None,
-            Fault.QEMU: lambda: stage.kill_qemu(self._observer.processes(stage.uuid)),
-            Fault.REBOOT: lambda: stage.reset_guest(expected.source),
-            Fault.TUNNEL: lambda: stage.kill_tunnel(expected.source, _migration(stopped)),
-            Fault.EXPORT: lambda: stage.kill_export(expected.destination, _migration(stopped)),
-            Fault.EXPORT_HANGS: lambda: stage.hang_export(expected.destination),
-            Fault.CANCEL: lambda: stage.cancel_mirror(expected.source),
-            Fault.NOTHING: lambda: None,
-        }
+    def _hurt(self, case: Case, controller: Controller, host: str, stopped: Mapping[str, Any], log: Path) -> None:
+        expected = self._expected
+        scene = Scene(
+            self._stage,
+            controller,
+            host,
+            stopped["pid"],
+            _migration(stopped),
+            expected.source,
+            expected.destination,
+            lambda: self._processes(case),
+            lambda: self._give_up(case, log),
+        )
         try:
-            deeds[case.fault]()
+            hurt(scene, case.fault)
         except LabError as error:
             raise Missed(str(error)) from error
+
+    def _processes(self, case: Case) -> Set[str]:
+        """Of the guest; while it is moved live, those where it came from."""
+        found = self._observer.processes(self._stage.uuid)
+        return self._stage.of_host(self._expected.source, found) if case.live else found
+
+    def _give_up(self, case: Case, log: Path) -> None:
+        refused = case.travelling is Travelling.POST_COPY
+        size = log.stat().st_size
+        code = self._play("abort", log)
+        if refused is not (code != 0 and "ABORT_TOO_LATE" in log.read_text(errors="replace")[size:]):
+            raise LabError(f"an abort in {case.travelling} ended with {code}, see {log}")
 
     def _afterwards(self, case: Case, log: Path) -> None:
         """While the host is still away, recover does what it can; then everything is mended."""
@@ -330,8 +362,10 @@ class Worker:
             self._vcpus = self._expected.new_vcpus if confirmed else self._expected.old_vcpus
 
 
-def _slowly(case: Case) -> dict[str, object]:
+def _slowly(case: Case) -> Mapping[str, object]:
     """What makes the copy last for a fault that has to come in the middle of it."""
+    if case.operation == LIVE:
+        return travel.variables(case.travelling)
     if case.mirrored is Mirrored.COPYING:
         return {"cold_resize_bandwidth_mib_s": _MIRROR_MIB_S}
     return {"cold_resize_bandwidth_mib_s": _COPY_MIB_S} if case.later_s and case.trigger.step == "copy" else {}

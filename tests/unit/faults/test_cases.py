@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import pytest
-from kvmfaults.cases import BY_RSYNC, FORCED, SUBSET, Case, Fault, Mirrored, drawn, named, parse, table
+from kvmfaults.case import BY_RSYNC, FORCED, LIVE, Case, Fault, Mirrored, Travelling
+from kvmfaults.cases import SUBSET, drawn, named, parse, table
+from kvmfaults.live_cases import BEFORE_POST_COPY, IN_POST_COPY
 
 TABLE = table()
 
@@ -68,20 +70,20 @@ def test_what_is_copied_while_the_guest_is_off_says_so() -> None:
 
 
 def test_a_guest_is_forced_only_where_it_does_not_listen() -> None:
-    assert all(one.ignores_acpi for one in TABLE if one.operation == FORCED)
+    assert all(one.kind.ignores_acpi for one in TABLE if one.operation == FORCED)
     assert not any(
-        one.ignores_acpi for one in TABLE if one.operation in ("resize", "confirm") and one.fault.name != "ACPI"
+        one.kind.ignores_acpi for one in TABLE if one.operation in ("resize", "confirm") and one.fault.name != "ACPI"
     )
 
 
 def test_a_guest_whose_data_is_given_up_writes_no_records() -> None:
     def loaded(identity: str) -> bool:
-        return parse(identity).loaded
+        return parse(identity).kind.loaded
 
     assert loaded("resize/mirror:end@source/tunnel-kill")
     assert not loaded("revert/discard:begin@source/controller-kill")
     assert loaded("resize/take_over.start:end@destination/module-kill")
-    assert all(one.loaded is (one.before.phase != "revert") for one in TABLE if one.before is not None)
+    assert all(one.kind.loaded is (one.before.phase != "revert") for one in TABLE if one.before is not None)
 
 
 def test_how_far_the_mirror_has_to_be() -> None:
@@ -98,3 +100,33 @@ def test_a_case_that_is_spelt_is_the_case() -> None:
     assert isinstance(parse("resize/mirror:end@source+3s/tunnel-kill"), Case)
     with pytest.raises(ValueError, match="no-such-fault"):
         parse("resize/mirror:end@source/no-such-fault")
+
+
+@pytest.mark.parametrize("stage", list(Travelling))
+def test_a_guest_on_its_way_meets_each_of_its_faults_in_each_stage(stage: Travelling) -> None:
+    wanted = IN_POST_COPY if stage is Travelling.POST_COPY else BEFORE_POST_COPY
+    assert set(wanted) <= {one.fault for one in TABLE if one.travelling is stage}
+
+
+def test_what_is_the_end_of_a_guest_is_not_done_to_one_whose_memory_is_on_two_hosts() -> None:
+    ends = {Fault.SOURCE_POWER, Fault.DEST_POWER, Fault.QEMU}
+    assert not ends & {one.fault for one in TABLE if one.travelling is Travelling.POST_COPY}
+
+
+@pytest.mark.parametrize("step", ["claim", "prepare", "live", "arrive", "depart", "release"])
+def test_controller_and_module_are_killed_in_each_step_of_a_live_migration(step: str) -> None:
+    there = [one for one in TABLE if one.operation == LIVE and one.trigger.step == step]
+    assert {Fault.CONTROLLER, Fault.MODULE} <= {one.fault for one in there}
+
+
+def test_a_guest_that_is_moved_live_is_none_of_the_others() -> None:
+    live = [one for one in TABLE if one.live]
+    assert {one.operation for one in live} == {LIVE, "recover"}
+    assert all(one.kind.travels is one.live for one in TABLE)
+    assert {one.kind.dirties for one in live if one.travelling is Travelling.DISKS} == {False}
+    assert {one.kind.dirties for one in live if one.travelling is Travelling.MEMORY} == {True}
+
+
+def test_a_case_on_its_way_is_spelt_with_the_stage() -> None:
+    one = parse("live_migrate/live.live:begin@source+post-copy/guest-reboot")
+    assert (one.travelling, one.fault, one.later_s) == (Travelling.POST_COPY, Fault("guest-reboot"), 0)

@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The part of the table in which the guest is moved while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .case import LIVE, TRAVELS, Case, Fault, Travelling, Trigger, lines_of
+
+MOVE = (
+    *lines_of("claim", "source", "record> lock> definitions<"),
+    *lines_of("claim", "destination", "record> lock>"),
+    *lines_of("prepare", "destination", "image_vda< image_vda> place_vda< place_vda>"),
+    *lines_of("live", "source", "start< start> live<"),
+    *lines_of("arrive", "destination", "autostart> clock< seen>"),
+    *lines_of("depart", "source", "remove_vda< remove_vda> unit>"),
+    *lines_of("release", "source", ""),
+    *lines_of("release", "destination", ""),
+)
+_PREPARED = Trigger("prepare", "destination", "end")
+_ASKED = Trigger("live", "source", "end", "start")
+_SEEN = Trigger("arrive", "destination", "end")
+
+_PROCESSES = (Fault.CONTROLLER, Fault.MODULE, Fault.SSH, Fault.MONITOR)
+_LIBVIRT = (Fault.LIBVIRTD, Fault.DEST_LIBVIRTD)
+_LINKS = (Fault.LINK, Fault.LINK_10S, Fault.DEST_LINK, Fault.DEST_LINK_10S)
+_POWER = (Fault.SOURCE_POWER, Fault.DEST_POWER)
+BEFORE_POST_COPY = (*_PROCESSES, *_LIBVIRT, *_LINKS, *_POWER, Fault.QEMU, Fault.ABORT)
+IN_POST_COPY = (*_PROCESSES, *_LIBVIRT, *_LINKS, Fault.ABORT)
+"""Without what takes a host or a process away: its part of the guest's memory is nowhere else then."""
+
+
+def table() -> Iterator[Case]:
+    """Every case of it."""
+    yield from _lines()
+    yield from _on_its_way()
+    yield from _troubles()
+    yield from _recoveries()
+
+
+def _lines() -> Iterator[Case]:
+    for number, trigger in enumerate(MOVE):
+        yield Case(LIVE, trigger, Fault.CONTROLLER)
+        yield Case(LIVE, trigger, (Fault.MODULE, Fault.SSH)[number % 2])
+
+
+def _on_its_way() -> Iterator[Case]:
+    for stage in (Travelling.DISKS, Travelling.MEMORY):
+        for fault in BEFORE_POST_COPY:
+            yield Case(LIVE, TRAVELS, fault, travelling=stage)
+    yield Case(LIVE, TRAVELS, Fault.DISK_FULL, travelling=Travelling.DISKS)
+    yield Case(LIVE, TRAVELS, Fault.DEST_POWER, travelling=Travelling.MEMORY, dead=True)
+    for fault in IN_POST_COPY:
+        yield Case(LIVE, TRAVELS, fault, travelling=Travelling.POST_COPY)
+
+
+def _troubles() -> Iterator[Case]:
+    yield Case(LIVE, Trigger("claim", "destination", "end"), Fault.DISK_FULL)
+    yield Case(LIVE, _PREPARED, Fault.REFUSED)
+    for trigger in (_PREPARED, _SEEN):
+        for fault in (*_LIBVIRT, *_LINKS, *_POWER):
+            yield Case(LIVE, trigger, fault)
+    for trigger in (Trigger("prepare", "destination", "end", "place_vda"), Trigger("depart", "source", "begin")):
+        for fault in _POWER:
+            yield Case(LIVE, trigger, fault)
+
+
+def _recoveries() -> Iterator[Case]:
+    others = (Fault.MODULE, Fault.SSH, Fault.CONTROLLER, Fault.SOURCE_POWER, Fault.DEST_POWER, Fault.LINK_10S)
+    undone = (
+        *_undo("destination", "place_vda< place_vda> image_vda> lock> close>"),
+        *_undo("source", "lock> close>"),
+    )
+    for number, trigger in enumerate(undone):
+        yield Case("recover", trigger, others[number % len(others)], before=_PREPARED)
+    gone_on = (*lines_of("arrive", "destination", "autostart>"), *lines_of("depart", "source", "remove_vda>"))
+    for number, trigger in enumerate(gone_on):
+        yield Case("recover", trigger, others[number % len(others)], before=_ASKED)
+
+
+def _undo(role: str, effects: str) -> list[Trigger]:
+    return [one for one in lines_of("undo", role, effects) if one.effect]
