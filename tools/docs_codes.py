@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks import codes
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.code import CodeDoc
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.runtime_codes import RUNTIME
 
 PAGE = Path(__file__).resolve().parent.parent / "docs/docsite/rst/guide_codes.rst"
@@ -51,7 +52,7 @@ class Group:
 
     title: str
     intro: str
-    docs: Sequence[codes.CodeDoc]
+    docs: Sequence[CodeDoc]
     fails: bool = False
 
 

@@ -6,20 +6,26 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.kvmops.mobility.tests.e2e import lab, snapshot
+from ansible_collections.kvmops.mobility.tests.certificates import Authority
+from ansible_collections.kvmops.mobility.tests.e2e import lab, pki, snapshot
 from ansible_collections.kvmops.mobility.tests.e2e.lab import HOSTS, PREFIX
 from ansible_collections.kvmops.mobility.tests.e2e.play import Run, play
 
 GUEST = f"{PREFIX}live"
 LINK_MBIT = 40
 """So slow that a guest that writes 64 MiB of its memory a second never fits through."""
+THROTTLING_MBIT = 160
+"""So slow that a guest that writes 32 MiB of its memory a second has to be slowed down, and then fits through."""
+HASTY = {"name": "fast", "completion_timeout_s": 2}
 DIRTY = ("--ticks", "--load", "memory=64")
 GAP_S = 3.0
 """A live move stops a guest for less; the machine's own hiccups are in it."""
@@ -201,6 +207,95 @@ def test_abort_while_disks_are_copied(guest: str) -> None:
         given_up = play("abort", {"vm": guest}, timeout_s=120)
     assert given_up.code == 0, given_up.output
     holds_here(one.end(), "LIVE_ABORTED")
+
+
+def seen_in(job_of: Callable[[], str], pattern: str) -> Callable[[], bool]:
+    """Whether libvirt's words about the job ever have that."""
+    return lambda: re.search(pattern, job_of()) is not None
+
+
+@pytest.mark.parametrize("guest", [("--ticks", "--load", "memory=32,disk=1")], indirect=True)
+class TestHowItIsCarriedOut:
+    """Each option is seen at work, or at least by libvirt."""
+
+    def test_in_parallel_and_compressed_there_and_with_changes_only_back(self, guest: str) -> None:
+        options = {"connections": 2, "compression": "zstd", "bandwidth_mib_s": 200, "announce": True}
+        arrived(migrate(policy="fast", live=options))
+        back = migrate("c1", policy="fast", live={"compression": "xbzrle"})
+        assert back.code == 0, back.output
+        view = lab.verify(guest)
+        assert (view.host, view.state, view.problems) == ("c1", "running", ())
+        assert "compression_pages" in " ".join(back.of("live_arrive")[0]["statistics"])
+
+    def test_without_a_copy_of_its_memory_in_between(self, guest: str) -> None:
+        arrived(migrate(policy="fast", live={"connections": 2, "zero_copy": True}))
+
+    def test_slowed_down_until_it_fits_through(self, guest: str) -> None:
+        for host in HOSTS:
+            lab.run("shape", host, str(THROTTLING_MBIT))
+        with running(policy="fast", live={"auto_converge": True}) as one:
+            lab.wait_for("the guest to be slowed down", seen_in(job, r"Auto converge throttle:\s+[1-9]"), timeout_s=180)
+        arrived(one.end())
+
+    def test_post_copy_wins_over_slowing_down(self, guest: str) -> None:
+        for host in HOSTS:
+            lab.run("shape", host, str(LINK_MBIT))
+        with running(live={"auto_converge": True, "post_copy": True}) as one:
+            lab.wait_for("memory to be sent", sends_memory, timeout_s=120)
+            forced = play("force_complete", {"vm": guest}, timeout_s=120)
+            assert forced.code == 0, forced.output
+            assert [found["by"] for found in forced.of("live_control")] == ["post-copy"]
+            lab.wait_for("post-copy", lambda: "post-copy" in state("c1"), timeout_s=20)
+            refused = play("abort", {"vm": guest}, timeout_s=120)
+            assert any("ABORT_TOO_LATE" in words for words in refused.failures()), refused.output
+        done = one.end()
+        arrived(done)
+        assert "LIVE_OPTION_LEFT_OUT" in done.findings(guest, "warn")
+
+    def test_another_policy_and_bandwidth_while_it_goes_on(self, guest: str) -> None:
+        for host in HOSTS:
+            lab.run("shape", host, str(LINK_MBIT))
+        with running(policy="gentle") as one:
+            lab.wait_for("memory to be sent", sends_memory, timeout_s=120)
+            tuned = play("retune", {"vm": guest, "policy": HASTY, "live": {"bandwidth_mib_s": 3}}, timeout_s=120)
+            assert tuned.code == 0, tuned.output
+            assert lab.shell("c1", f"virsh migrate-getspeed {guest}").strip() == "3"
+        assert one.end().code != 0
+        holds_here(one.end(), "LIVE_NOT_CONVERGING")
+
+    def test_through_tls(self, guest: str, tmp_path: Path) -> None:
+        authority = Authority(tmp_path / "ours")
+        try:
+            for host in HOSTS:
+                pki.install(host, authority.sign(tmp_path / host, f"IP:{lab.ADDRESSES[host]}"))
+            arrived(migrate(policy="fast", live={"tls": True}))
+        finally:
+            for host in HOSTS:
+                pki.remove(host)
+
+
+@pytest.mark.parametrize("guest", [("--ticks", "--load", "memory=32,disk=1")], indirect=True)
+def test_a_disk_that_both_see_stays_where_it_is(guest: str) -> None:
+    lab.run("guest", "share", guest)
+    before = lab.shell("c1", f"stat -c %i /var/lib/libvirt/images/{guest}/disk")
+    done = migrate(policy="fast")
+    assert done.code == 0, done.output
+    assert done.planned()[guest]["migration"]["live"]["copied"] == []
+    view = lab.verify(guest)
+    assert (view.state, view.problems, view.defined_on) == ("running", (), ("c2",))
+    assert lab.shell("c2", f"stat -c %i /var/lib/libvirt/images/{guest}/disk") == before
+    assert outage()["boots"] == 1
+
+
+@pytest.mark.parametrize("guest", [("--ticks",)], indirect=True)
+def test_a_paused_guest_arrives_paused(guest: str) -> None:
+    lab.shell("c1", f"virsh suspend {guest}")
+    done = migrate()
+    assert done.code == 0, done.output
+    assert (state("c1"), state("c2").partition(" ")[0]) == ("", "paused")
+    lab.shell("c2", f"virsh resume {guest}")
+    assert lab.verify(guest).problems == ()
+    assert outage()["boots"] == 1
 
 
 @pytest.mark.parametrize("guest", [("--ticks",)], indirect=True)

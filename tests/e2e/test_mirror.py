@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmops.mobility.tests.certificates import Authority
-from ansible_collections.kvmops.mobility.tests.e2e import lab
+from ansible_collections.kvmops.mobility.tests.e2e import lab, pki
 from ansible_collections.kvmops.mobility.tests.e2e.lab import HOSTS, IMAGES, PREFIX
 from ansible_collections.kvmops.mobility.tests.e2e.play import ROOMY, Run, play
 
@@ -132,11 +132,11 @@ class TestTls:
         authority = Authority(root / "ours")
         try:
             for host in HOSTS:
-                _install(host, authority.sign(root / host, f"IP:{lab.ADDRESSES[host]}"))
+                pki.install(host, authority.sign(root / host, f"IP:{lab.ADDRESSES[host]}"))
             yield authority.sign(root / "stranger", "IP:198.51.100.250")
         finally:
             for host in HOSTS:
-                lab.shell(host, "rm -rf /etc/pki/qemu")
+                pki.remove(host)
 
     @pytest.mark.parametrize("guest", [(BUSY, "--disks", "2", "--load", "disk=1")], indirect=True)
     def test_the_copy_is_whole_and_proven_and_nothing_stays_open(self, guest: str) -> None:
@@ -178,16 +178,6 @@ class TestTls:
         assert any("TLS_UNUSABLE" in one and "client-key.pem" in one for one in done.failures())
         assert "copy" in steps(done, guest)
         assert (lab.verify(guest).host, left_over()) == ("c2", {"c1": [], "c2": []})
-
-
-def _install(host: str, made: Path) -> None:
-    """What an operator's own tool would put there, with QEMU's names."""
-    lab.shell(host, "install -d -m 0755 /etc/pki/qemu")
-    for role in ("server", "client"):
-        for kind in ("cert", "key"):
-            text = (made / f"{kind}.pem").read_text()
-            lab.run("ssh", host, f"umask 077; cat > /etc/pki/qemu/{role}-{kind}.pem", stdin=text)
-    lab.run("ssh", host, "cat > /etc/pki/qemu/ca-cert.pem", stdin=(made / "ca.pem").read_text())
 
 
 def _asked(port: int, shown: Path | None) -> str:

@@ -21,7 +21,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks import (
     transfers,
     trust,
 )
-from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import CODES, CodeDoc
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.code import CodeDoc
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import CODES
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Move
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 
-from . import guest, lab, trouble, watch
+from . import guest, lab, sharing, trouble, watch
 from .config import GIB, HOSTS, MOST_HOSTS, LabError, host_spec
 from .content import COMPRESSIBLE, CONTENTS, SEEDED, mib_for_allocated
 from .domain import GuestSpec
@@ -147,6 +147,11 @@ def _destroy(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _share(arguments: argparse.Namespace) -> int:
+    print(f"{arguments.name}  as on {sharing.share(arguments.name, lab.all_hosts())}")
+    return 0
+
+
 def _console(arguments: argparse.Namespace) -> int:
     print(guest.console(arguments.name, lab.all_hosts()), end="")
     return 0
@@ -264,6 +269,10 @@ def _add_guest_verbs(parser: argparse.ArgumentParser) -> None:
     destroy = verbs.add_parser("destroy", help="remove a guest and all that is left of it, on every host")
     destroy.add_argument("name", metavar="NAME")
     destroy.set_defaults(verb=_destroy)
+
+    shared = verbs.add_parser("share", help="let all hosts see its directory, as storage that they share")
+    shared.add_argument("name", metavar="NAME")
+    shared.set_defaults(verb=_share)
 
     console = verbs.add_parser("console", help="print what the guest wrote to its serial console")
     console.add_argument("name", metavar="NAME")

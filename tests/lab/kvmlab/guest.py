@@ -22,6 +22,7 @@ from .load import Load, memory_needed_mib, ring_offset, write_ring
 from .record import GuestRecord
 from .run import run, wait_for
 from .seed import DATA_OFFSET, Seed, sha256_of, write_seeded
+from .sharing import unshare
 from .virsh import guest_states, virsh, wait_for_agent
 
 EXTRA_DISK_GIB = 1
@@ -213,9 +214,11 @@ def destroy(name: str, hosts: list[Host]) -> bool:
             if state != "shut off":
                 host.exec(["virsh", "-c", "qemu:///system", "destroy", name], check=False)
             virsh(host, "undefine", "--managed-save", "--nvram", "--snapshots-metadata", "--checkpoints-metadata", name)
+    for host in hosts:
         for directory in _directories(name, host):
             found = True
-            shutil.rmtree(directory)
+            if not unshare(directory):
+                shutil.rmtree(directory)
         _remove_base(name, host)
     found = found or record.load(name) is not None
     watch.stop(name)
