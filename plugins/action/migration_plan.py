@@ -14,13 +14,9 @@ from typing import Any
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import closing, controlling
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import plan as moving
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data, Operation, Request
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
-    Data,
-    Migration,
-    Operation,
-    Request,
-)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.request import parse_request
 from ansible_collections.kvmops.mobility.plugins.plugin_utils import _site
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._select import select

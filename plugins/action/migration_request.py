@@ -10,8 +10,8 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import controlling
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Operation
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import parse_options
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Operation
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.request import parse_request
 from ansible_collections.kvmops.mobility.plugins.module_utils._version import VERSION
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import ControllerAction

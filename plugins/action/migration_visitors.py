@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Operation
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Operation
 from ansible_collections.kvmops.mobility.plugins.plugin_utils import _site
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import ControllerAction
 

@@ -126,8 +126,8 @@ steps:
 """
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.claim import plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Data
 from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
 
 

@@ -19,6 +19,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain im
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Capacity, Stop
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import (
     CLOSE,
     Entry,
@@ -27,13 +28,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal
     Step,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal_file import Journal
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
-    Capacity,
-    DiskPlan,
-    Migration,
-    Size,
-    Stop,
-)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Migration, Size
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan
 from ansible_collections.kvmops.mobility.tests.unit.builders import UUID, domain_xml

@@ -11,6 +11,7 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Move, Site
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import GuestDefinition
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Capacity, Operation, Request, Stop
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import (
     ClaimFacts,
     DiskFacts,
@@ -21,15 +22,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts i
     HypervisorFacts,
     LockFacts,
 )
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
-    GIB,
-    Capacity,
-    Migration,
-    Operation,
-    Request,
-    Size,
-    Stop,
-)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import GIB, Migration, Size
 
 UUID = "6c8f0f0e-0000-4000-8000-000000000001"
 OTHER_UUID = "6c8f0f0e-0000-4000-8000-000000000002"

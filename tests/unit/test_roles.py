@@ -14,7 +14,7 @@ import yaml
 from ansible.plugins.test.core import TestModule
 from jinja2 import Environment, meta
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Transfer
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Transfer
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.recovery import Act
 from ansible_collections.kvmops.mobility.tests.unit.repository import (
     MODULES,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import GuestDefinition
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import layout
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Request
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import Amount, is_open
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import (
     ClaimFacts,
@@ -24,7 +25,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts i
     LockFacts,
     ProofFacts,
 )
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Layout, Migration, Request, Size
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Layout, Migration, Size
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status
 
 

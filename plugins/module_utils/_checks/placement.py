@@ -16,6 +16,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context im
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.whereabouts import did_you_mean, listing
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import human_bytes
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Group
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import (
     FULL,
     fits,
@@ -23,7 +24,6 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim i
     needed_bytes,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import FitFacts
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Group
 
 _INODES = 16
 """Inodes beyond one per file: the directory, the record and journal, and rsync's partial files."""

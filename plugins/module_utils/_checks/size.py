@@ -16,7 +16,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes impo
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Move
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import human_bytes
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Operation
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Operation
 
 
 def same_size(move: Move) -> Iterator[Finding]:

@@ -15,8 +15,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes impo
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Move
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import human_bytes
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Transfer
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import needed_bytes
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Transfer
 
 MIRROR_LIBVIRT = 8_000_000
 """VIR_DOMAIN_BLOCK_COPY_SYNCHRONOUS_WRITES came with libvirt 8.0.0: without it, what a guest wrote last may be missing

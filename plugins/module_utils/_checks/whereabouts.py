@@ -16,8 +16,8 @@ from datetime import datetime, timezone
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import found
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Site
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Operation
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import ClaimFacts, DomainFacts, LockFacts
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Operation
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status
 
 _LISTED = 20

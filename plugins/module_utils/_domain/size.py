@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import DiskElement, GuestDefinition
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Flavor
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Flavor
 
 DEFAULT_FLAVORS: dict[str, Flavor] = {
     flavor.name: flavor

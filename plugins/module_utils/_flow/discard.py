@@ -13,8 +13,9 @@ import os
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record, reverting
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Data, Migration
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.starting import may_have_run
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan, numbered
 

@@ -22,15 +22,14 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain im
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import OnTimeout, Stopper, StopPolicy
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.watch import Watch, watching
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record, reverting
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data, Stop
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import EntryFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
-    Data,
     DiskPlan,
     Layout,
     Migration,
     Parking,
-    Stop,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.way import Way
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan, numbered

@@ -23,10 +23,10 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._flow import proof
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.claim import sha256
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import wait_running
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record, reverting
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import EntryFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import START, Phase
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
-    Data,
     DiskPlan,
     Layout,
     Migration,

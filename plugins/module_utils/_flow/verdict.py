@@ -19,9 +19,10 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size impor
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, reverting
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import needed_bytes
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Data, Layout, Migration, Parking
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Layout, Migration, Parking
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.starting import may_have_run
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.way import Way
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan

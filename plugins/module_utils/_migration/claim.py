@@ -19,17 +19,13 @@ from dataclasses import dataclass
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import CODES
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import human_bytes
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Capacity, ClaimRule
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import (
     ClaimFacts,
     DomainSummary,
     HypervisorFacts,
 )
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
-    GIB,
-    Capacity,
-    ClaimRule,
-    Migration,
-)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import GIB, Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED
 
 _DISK_DEVICES = ("disk", "lun")

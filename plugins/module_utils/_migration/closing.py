@@ -16,13 +16,9 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes impo
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import reverting
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data, Operation, Request
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
-    Data,
-    Migration,
-    Operation,
-    Request,
-)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import (
     GuestPlan,
     Outcome,

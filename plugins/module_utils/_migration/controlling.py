@@ -16,14 +16,10 @@ from typing import Any
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import found
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import NOVA, OnTimeout, Policy
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Operation, Request
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import Known
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.live_request import parse_retune
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
-    Live,
-    Operation,
-    PlanStep,
-    Request,
-)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Live, PlanStep
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import GuestPlan, Outcome, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED, Status
 

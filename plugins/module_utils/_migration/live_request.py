@@ -16,7 +16,7 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import NOVA, Policy, parse
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import LiveRequest
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import LiveRequest
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.values import (
     choice,
     invalid,

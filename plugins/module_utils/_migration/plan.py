@@ -34,6 +34,12 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit impor
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import human_bytes, root_disk
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import live_plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import (
+    Operation,
+    Request,
+    Transfer,
+    Verify,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import free_memory_mib
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import DiskFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.live_plan import size_words
@@ -44,12 +50,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
     Layout,
     Link,
     Migration,
-    Operation,
     PlanStep,
-    Request,
     Size,
-    Transfer,
-    Verify,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.request import AUTO
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import human_bytes
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import reverting
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Data, Migration
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import commands
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.shown_status import shown_status
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status, derive

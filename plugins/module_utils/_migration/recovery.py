@@ -14,8 +14,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import recovering_live, reverting
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Data
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.recovering import (
     Act,
     Case,

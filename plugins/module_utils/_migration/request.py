@@ -20,8 +20,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size impor
     resolve_flavor,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.live_request import parse_live
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import (
     Capacity,
     ClaimRule,
     Flavor,
@@ -33,6 +32,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
     Transfer,
     Verify,
 )
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.live_request import parse_live
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.values import (
     choice,
     invalid,

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import (
     Entry,
     Event,
@@ -18,7 +19,6 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal
     Step,
     pending_undo,
 )
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Data
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.starting import may_have_run
 
 

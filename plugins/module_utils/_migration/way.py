@@ -11,6 +11,7 @@ from __future__ import annotations
 import posixpath
 from dataclasses import dataclass
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Verify
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
     CHECKED_FORMATS,
@@ -18,7 +19,6 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
     Layout,
     Migration,
     Parking,
-    Verify,
 )
 
 

@@ -17,23 +17,22 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.catalogue 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Move, Site
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding, Severity
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.whereabouts import listing
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import (
-    FitFacts,
-    HypervisorFacts,
-    LinkFacts,
-)
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
-    GIB,
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import (
     Capacity,
     ClaimRule,
     Flavor,
     Group,
-    Migration,
     Operation,
     Request,
     Together,
     Transfer,
 )
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import (
+    FitFacts,
+    HypervisorFacts,
+    LinkFacts,
+)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import GIB, Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan
 from ansible_collections.kvmops.mobility.tests.unit.builders import (
     DIRECTORY,

@@ -12,8 +12,9 @@ import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.catalogue import run
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Site
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Transfer
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import LinkFacts, SpaceFacts
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import GIB, Layout, Migration, Transfer
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import GIB, Layout, Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan
 from ansible_collections.kvmops.mobility.tests.unit.builders import (
     DIRECTORY,

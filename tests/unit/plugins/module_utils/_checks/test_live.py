@@ -16,13 +16,9 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context im
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Severity
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import NOVA
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import LiveRequest, Operation, Request
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import LinkFacts, SpaceFacts
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
-    GIB,
-    LiveRequest,
-    Operation,
-    Request,
-)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import GIB
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan
 from ansible_collections.kvmops.mobility.tests.unit.builders import (
     DIRECTORY,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.transfers import MIRROR_LIBVIRT, choose
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Transfer
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Transfer
 from ansible_collections.kvmops.mobility.tests.unit.builders import guest, hypervisor, move, request, site
 
 

@@ -19,7 +19,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size impor
     root_disk,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Flavor
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Flavor
 
 DOMAINS = Path(__file__).parents[3] / "data" / "domains"
 GOOD = {"vcpus": 2, "memory_mib": 2048, "root_gib": 20}

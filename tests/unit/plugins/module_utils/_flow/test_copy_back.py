@@ -26,8 +26,9 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._flow import (
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import OnTimeout
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record, reverting
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data, Stop, Verify
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Data, Layout, Stop, Verify
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Layout
 from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed
 
 GROWN = 3 * MIB

@@ -19,8 +19,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Mob
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import take_over
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.claim import sha256
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import record
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Verify
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Verify
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.export import Export
 from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed, names
 from ansible_collections.kvmops.mobility.tests.unit.builders import UUID

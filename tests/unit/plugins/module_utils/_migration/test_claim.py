@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Capacity, ClaimRule
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import (
     COPY_MARGIN_BYTES,
     Amount,
@@ -20,12 +21,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim i
     usage,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import HypervisorFacts
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
-    GIB,
-    Capacity,
-    ClaimRule,
-    Migration,
-)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import GIB, Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan
 from ansible_collections.kvmops.mobility.tests.unit.builders import (
     OTHER_UUID,

@@ -13,6 +13,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes impo
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Options
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import NOVA
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data, Operation
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import (
     DONE,
     known_migrations,
@@ -20,7 +21,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing
     plan,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import START, Entry, Event, Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Data, Live, Migration, Operation
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Live, Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import GuestPlan, Outcome
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan as plan_move
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import LEGAL, Status

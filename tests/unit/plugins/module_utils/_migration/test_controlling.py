@@ -12,14 +12,11 @@ import pytest
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Options
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import FAST, NOVA, OnTimeout
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import LiveRequest, Operation
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import known_migrations
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.controlling import check_options, plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
-    LiveRequest,
-    Migration,
-    Operation,
-)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import GuestPlan, Outcome
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan as plan_move
 from ansible_collections.kvmops.mobility.tests.unit.bed import LIVE, journals, line, whole

@@ -12,16 +12,9 @@ import pytest
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Site
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import FAST, NOVA, OnTimeout, Policy
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import LiveRequest, Operation, Request
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.live_plan import made_live
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
-    GIB,
-    Layout,
-    Live,
-    LiveRequest,
-    Migration,
-    Operation,
-    Request,
-)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import GIB, Layout, Live, Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import (
     GuestPlan,
     Outcome,

@@ -15,6 +15,12 @@ from hypothesis import strategies as st
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import OnTimeout, Policy
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import (
+    Capacity,
+    ClaimRule,
+    Operation,
+    Stop,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import (
     ClaimFacts,
     DomainFacts,
@@ -23,14 +29,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts i
     HypervisorFacts,
     LockFacts,
 )
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
-    Capacity,
-    ClaimRule,
-    Live,
-    Migration,
-    Operation,
-    Stop,
-)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Live, Migration
 from ansible_collections.kvmops.mobility.tests.unit.builders import guest, hypervisor, request
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)

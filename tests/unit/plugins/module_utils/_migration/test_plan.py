@@ -12,19 +12,17 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Site
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import DomainFacts, LinkFacts
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
-    GIB,
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import (
     Capacity,
     Flavor,
-    Migration,
     Operation,
     Request,
-    Size,
     Stop,
     Transfer,
     Verify,
 )
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import DomainFacts, LinkFacts
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import GIB, Migration, Size
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import (
     GuestPlan,
     Outcome,

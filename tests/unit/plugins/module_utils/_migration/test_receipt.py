@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Options
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import NOVA
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import LiveRequest, Operation
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import CLOSE, Entry, Event, Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import LiveRequest, Migration, Operation
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.receipt import Carried, Outage, Receipt, build
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status

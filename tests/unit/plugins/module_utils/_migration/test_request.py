@@ -12,8 +12,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.catalogue 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import FAST, GENTLE, NOVA, OnTimeout
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.live_request import parse_retune
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import (
     Capacity,
     ClaimRule,
     Flavor,
@@ -25,6 +24,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
     Transfer,
     Verify,
 )
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.live_request import parse_retune
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.request import parse_request
 
 RESIZE = {"operation": "resize", "vm": "web1", "flavor": "m1.large"}

@@ -9,12 +9,9 @@ import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Options
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import NOVA
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import LiveRequest, Operation
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
-    LiveRequest,
-    Migration,
-    Operation,
-)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.shown_status import shown_status
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import derive

@@ -14,8 +14,9 @@ import pytest
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import Completed, run
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest, image
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Verify
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Layout, Link, Verify
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Layout, Link
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.way import Way
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import probe, rsync
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.plan import plan, presync
