@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt import domain as domains
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt
@@ -15,6 +16,10 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store i
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 from ansible_collections.kvmops.mobility.tests.unit.bed import Agent, Bed, Connection
 from ansible_collections.kvmops.mobility.tests.unit.units import Units
+
+# How long an example takes is the machine's business: one that does several things at a time is slow now and then.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 NODE = """<node>
   <cpu><mhz>3000</mhz><model>i986</model><active>4</active><nodes>1</nodes>

@@ -17,7 +17,7 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow import mirror
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import autostart, mirror
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import OnTimeout, Stopper, StopPolicy
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.watch import Watch, watching
@@ -52,7 +52,7 @@ def plan(context: Context) -> Plan:
     if mirrored:
         _check_mirror(domain, migration)
         _check_link(context, way)
-    effects = [*_autostart_off(domain), *_stop(context, domain, migration, mirrored)]
+    effects = [*autostart.off(domain), *_stop(context, domain, migration, mirrored)]
     result: dict[str, Any] = {"parked": parked, "mirrored": False}
     fences = _fences(context, domain, way)
     if not fences:
@@ -70,19 +70,6 @@ def _handed_over(context: Context) -> bool:
     wanted = (context.phase, Step.HAND_OVER, Event.END, "")
     entries = journal.read(context.store, context.params["migration"])
     return any((e.phase, e.step, e.event, e.effect) == wanted for e in entries)
-
-
-def _autostart_off(domain: Domain) -> tuple[Effect, ...]:
-    if not domain.autostart():
-        return ()
-    return (
-        Effect(
-            "autostart_off",
-            f"switch autostart of {domain.name} off",
-            lambda: domain.set_autostart(False),
-            undo={"kind": "autostart", "uuid": domain.uuid, "value": True},
-        ),
-    )
 
 
 def policy(stop: Stop, phase: Phase, data: Data = Data.DISCARD) -> StopPolicy:

@@ -17,6 +17,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, NotFound, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import autostart
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.prepare import live
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import OFF, Domain, Pause
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.job import Job
@@ -26,7 +27,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import POSTCOPY_RESUME
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._unit import payload, transient
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit import payload, process, transient
 
 _POLL_S = 0.5
 _ENDED_S = 30
@@ -154,7 +155,9 @@ def _beginning(context: Context, now: Here) -> tuple[Effect, ...]:
             "BUSY", now.migration.name, "another migration of it goes on, which is not ours.", "Wait for its end."
         )
     undo = {"kind": "end_live", "uuid": now.migration.uuid, "unit": now.unit.name}
-    return (_watching(context, now, "start", undo),)
+    # The guest leaves by libvirt's hand, and a power loss right behind that brings its definition here back.
+    off = autostart.off(now.domain, process.the_boot()) if now.domain is not None else ()
+    return (*off, _watching(context, now, "start", undo))
 
 
 def _watching(context: Context, now: Here, name: str, undo: Mapping[str, Any] | None = None) -> Effect:

@@ -17,7 +17,7 @@ from typing import Any, Callable
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow import live, mirror, prepare
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import autostart, live, mirror, prepare
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import Stopper
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock, record, reverting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import CLOSE, Entry, Event, Phase, Step
@@ -210,12 +210,6 @@ def _undefine(context: Context, how: Mapping[str, Any]) -> None:
     domain.undefine(keep_nvram=False, keep_tpm=False, remove_managed_save=True)
 
 
-def _autostart(context: Context, how: Mapping[str, Any]) -> None:
-    domain = context.hypervisor.find(how["uuid"])
-    if domain is not None and domain.autostart() is not how["value"]:
-        domain.set_autostart(how["value"])
-
-
 def _unlock(context: Context, how: Mapping[str, Any]) -> None:
     mine = lock.Lock(how["uuid"], context.params["migration"], how["owner"], how["command"], 0.0)
     lock.release(context.store, mine)
@@ -233,7 +227,7 @@ _KINDS: Mapping[str, Callable[[Context, Mapping[str, Any]], None]] = {
     "start": _start,
     "destroy": _destroy,
     "undefine": _undefine,
-    "autostart": _autostart,
+    "autostart": autostart.restore,
     "unlock": _unlock,
     "stop_unit": _stop_unit,
     "end_mirror": mirror.end,

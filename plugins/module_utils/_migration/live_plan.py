@@ -76,13 +76,14 @@ def steps(migration: Migration, live: Live) -> tuple[PlanStep, ...]:
     source, destination = migration.source, migration.destination
     both, mine = f"{source}, {destination}", ", ".join(live.copied)
     empty = f"prepare: an empty image under its own path for each of {mine}"
+    first = "switch autostart off, " if migration.autostart else ""
     gone = f"depart: see that the guest is gone here{f', remove the images of {mine}' if mine else ''}"
     return (
         PlanStep(
             both, f"claim: lock the guest, write the record, reserve {size_words(migration.new)} on {destination}"
         ),
         *((PlanStep(destination, empty),) if mine else ()),
-        PlanStep(f"{source} -> {destination}", f"live: {_sent(migration, live)} while the guest {_does(live)}"),
+        PlanStep(f"{source} -> {destination}", f"live: {first}{_sent(migration, live)} while the guest {_does(live)}"),
         PlanStep(destination, f"arrive: {_arriving(migration, live)}"),
         PlanStep(source, gone),
         PlanStep(both, "finish: completed; there is nothing to confirm"),

@@ -43,6 +43,11 @@ def myself() -> Identity:
     return Identity(os.getpid(), _started(os.getpid()) or 0, _boot())
 
 
+def the_boot() -> Identity:
+    """The first process: another one after each boot, also of a container."""
+    return Identity(1, _started(1) or 0, _boot())
+
+
 def lives(process: Identity) -> bool:
     """Whether that very process still exists."""
     return process.boot == _boot() and _started(process.pid) == process.started

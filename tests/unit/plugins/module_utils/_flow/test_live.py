@@ -17,6 +17,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._live import progr
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status, derive_alone
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit import process
 from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed
 from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
 from ansible_collections.kvmops.mobility.tests.unit.lively import (
@@ -49,7 +50,7 @@ def begin(here: Side) -> None:
 def test_it_starts_a_unit_and_says_how_far_it_is(here: Side) -> None:
     here.units.on_start = lambda _name: here.tell(done=["0.5 s: downtime limit 50 ms"])
     found = here.migrate(port=2222, identity_file="/root/.ssh/k y")
-    assert found["effects"] == ["start", "live"]
+    assert found["effects"] == ["autostart_off", "start", "live"]
     assert (found["ended"], found["succeeded"]) == (False, None)
     assert found["state"]["done"] == ["0.5 s: downtime limit 50 ms"]
     assert found["live_asked_at"] == 1_700_000_000.0
@@ -133,7 +134,7 @@ def test_a_unit_that_died_is_followed_by_another(here: Side) -> None:
     assert here.migrate(started=True)["effects"] == ["watch", "live"]
     assert [one for one in here.units.calls if one[0] == "start"] == [("start", UNIT)] * 2
     pending = [one.effect for one in here.bed.journal() if one.undo]
-    assert pending == ["start"]  # what watches again made nothing that is to be taken back
+    assert pending == ["autostart_off", "start"]  # what watches again made nothing that is to be taken back
 
 
 @pytest.mark.parametrize(
@@ -244,12 +245,33 @@ def test_a_cold_migration_is_none_of_these(bed: Bed, units: Units) -> None:
 def test_undo_ends_job_and_unit_and_the_guest_goes_on(here: Side) -> None:
     begin(here)
     here.travel.on["abortJob"] = here.travel.end
-    assert here.undo() == ["start"]
+    assert here.undo() == ["start", "autostart_off"]
     assert here.travel.methods == ["abortJob"]
     assert here.book.aborted()
     assert UNIT not in here.units.shown
     assert here.bed.domain().state() == "running"
     assert derive_alone(here.bed.journal(), "source") is Status.FAILED
+
+
+def test_its_host_does_not_start_what_is_leaving(here: Side) -> None:
+    begin(here)
+    assert here.bed.domain().autostart() is False
+    here.travel.end()
+    here.undo()
+    assert here.bed.domain().autostart() is True
+
+
+@pytest.mark.parametrize("rebooted", [False, True])
+def test_undo_starts_what_its_host_would_have_started(
+    here: Side, rebooted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(here)
+    here.travel.end()
+    here.bed.connection.lookupByName("web1").destroy()
+    if rebooted:
+        monkeypatch.setattr(process, "_boot", lambda: "another")
+    here.undo()
+    assert here.bed.domain().is_off() is not rebooted
 
 
 def test_undo_hears_a_request_that_was_on_its_way(here: Side) -> None:
@@ -302,7 +324,7 @@ def test_undo_of_a_guest_in_its_last_round(here: Side) -> None:
         here.travel.state = None
 
     here.travel.on["abortJob"] = end
-    assert here.undo() == ["start"]
+    assert here.undo() == ["start", "autostart_off"]
 
 
 def test_undo_waits_for_libvirt_to_clear_up(here: Side) -> None:
@@ -310,7 +332,7 @@ def test_undo_waits_for_libvirt_to_clear_up(here: Side) -> None:
     here.travel.stats = {"type": 4, "disk_total": 7}
     looks = iter(range(9))
     here.travel.on["jobStats"] = lambda: next(looks, None) is None and here.travel.end()
-    assert here.undo() == ["start"]
+    assert here.undo() == ["start", "autostart_off"]
     assert here.travel.asked == []
 
 
