@@ -12,6 +12,7 @@ import os
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import stored
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.live import here, unit_name
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.prepare import copied, remove_file, users
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Layout, Migration
@@ -34,7 +35,8 @@ def plan(context: Context) -> Plan:
     there = [disk for disk in wanted if os.path.lexists(disk.path)]
     for disk in there:
         _check_unused(context, migration, disk)
-    effects = [*leftover, *(_remove(disk) for disk in there), *_tidy(migration, wanted)]
+    settle = Effect("settle", f"make sure that the definition of {migration.name} does not come back", stored.settle)
+    effects = [*leftover, settle, *(_remove(disk) for disk in there), *_tidy(migration, wanted)]
     effects.append(Effect("unit", "forget its unit", lambda: _forget(migration)))
     return Plan(
         tuple(effects),

@@ -17,7 +17,7 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow import autostart, mirror
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import mirror, stored
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import OnTimeout, Stopper, StopPolicy
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.watch import Watch, watching
@@ -52,7 +52,7 @@ def plan(context: Context) -> Plan:
     if mirrored:
         _check_mirror(domain, migration)
         _check_link(context, way)
-    effects = [*autostart.off(domain), *_stop(context, domain, migration, mirrored)]
+    effects = [*stored.autostart_off(domain), *_stop(context, domain, migration, mirrored)]
     result: dict[str, Any] = {"parked": parked, "mirrored": False}
     fences = _fences(context, domain, way)
     if not fences:

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, NotFound, Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow import autostart
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import stored
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.prepare import live
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import OFF, Domain, Pause
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.job import Job
@@ -156,7 +156,7 @@ def _beginning(context: Context, now: Here) -> tuple[Effect, ...]:
         )
     undo = {"kind": "end_live", "uuid": now.migration.uuid, "unit": now.unit.name}
     # The guest leaves by libvirt's hand, and a power loss right behind that brings its definition here back.
-    off = autostart.off(now.domain, process.the_boot()) if now.domain is not None else ()
+    off = stored.autostart_off(now.domain, process.the_boot()) if now.domain is not None else ()
     return (*off, _watching(context, now, "start", undo))
 
 

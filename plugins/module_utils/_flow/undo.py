@@ -17,7 +17,7 @@ from typing import Any, Callable
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow import autostart, live, mirror, prepare
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import live, mirror, prepare, stored
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import Stopper
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock, record, reverting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import CLOSE, Entry, Event, Phase, Step
@@ -227,7 +227,7 @@ _KINDS: Mapping[str, Callable[[Context, Mapping[str, Any]], None]] = {
     "start": _start,
     "destroy": _destroy,
     "undefine": _undefine,
-    "autostart": autostart.restore,
+    "autostart": stored.restore_autostart,
     "unlock": _unlock,
     "stop_unit": _stop_unit,
     "end_mirror": mirror.end,

@@ -13,9 +13,9 @@ MOVE = (
     *lines_of("claim", "source", "record> lock> definitions<"),
     *lines_of("claim", "destination", "record> lock>"),
     *lines_of("prepare", "destination", "image_vda< image_vda> place_vda< place_vda>"),
-    *lines_of("live", "source", "start< start> live<"),
+    *lines_of("live", "source", "autostart_off> start< start> live<"),
     *lines_of("arrive", "destination", "autostart> clock< seen>"),
-    *lines_of("depart", "source", "remove_vda< remove_vda> unit>"),
+    *lines_of("depart", "source", "settle> remove_vda< remove_vda> unit>"),
     *lines_of("release", "source", ""),
     *lines_of("release", "destination", ""),
 )

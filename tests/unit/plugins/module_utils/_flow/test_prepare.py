@@ -327,7 +327,7 @@ def test_nothing_is_removed_of_a_guest_that_is_active_here(bed: Bed, units: Unit
 def test_a_definition_that_was_left_goes(bed: Bed, units: Units) -> None:
     bed.guest(running=False)
     side = Side(bed, units, "source")
-    assert give_up(side)["effects"] == ["undefine", "remove_vda", "tidy", "unit"]
+    assert give_up(side)["effects"] == ["undefine", "settle", "remove_vda", "tidy", "unit"]
     assert bed.find() is None
 
 

@@ -131,7 +131,8 @@ def test_the_rendered_plan() -> None:
         "  steps",
         "    1  c1, c2    claim: lock the guest, write the record, reserve 2 vCPUs, 2048 MiB, root 20 GiB on c2",
         "    2  c2        prepare: an empty image under its own path for each of vda",
-        "    3  c1 -> c2  live: switch autostart off, mirror vda (1 GiB), then send 2048 MiB of memory while the guest runs",
+        "    3  c1 -> c2  live: switch autostart off, mirror vda (1 GiB), then send 2048 MiB of memory while the guest "
+        "runs",
         "    4  c2        arrive: see that it runs and is defined there, set autostart as it was, set its clock where "
         "an agent answers, announce its addresses",
         "    5  c1        depart: see that the guest is gone here, remove the images of vda",

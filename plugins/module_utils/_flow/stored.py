@@ -1,7 +1,9 @@
 # Copyright: (c) 2026, kvmops.mobility contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A hypervisor that is about to lose a guest must not start it at its next boot, whatever a power loss brings back.
+"""What libvirt stores of a guest that leaves: it removes that without waiting for the storage.
+
+A power loss may bring it back. The hypervisor that has lost the guest must not start it then.
 
 PRIVATE to the collection kvmops.mobility.
 """
@@ -17,19 +19,25 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store i
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import process
 
-_LINKS = Path("/etc/libvirt/qemu/autostart")
-"""libvirt removes a guest's link there without waiting for the storage."""
+_DIRECTORIES = (Path("/etc/libvirt/qemu"), Path("/etc/libvirt/qemu/autostart"))
+"""Where the system's libvirt keeps definitions, and links to those of guests that it starts by itself."""
 
 
-def off(domain: Domain, boot: process.Identity | None = None) -> tuple[Effect, ...]:
-    """Switch it off. With *boot*, an undo behind another boot starts the guest, as the hypervisor would have done."""
+def settle() -> None:
+    """Wait until what libvirt removed there stays away."""
+    for one in _DIRECTORIES:
+        if one.is_dir():
+            sync_directory(one)
+
+
+def autostart_off(domain: Domain, boot: process.Identity | None = None) -> tuple[Effect, ...]:
+    """Switch autostart off. With *boot*, an undo behind another one starts the guest, as the hypervisor would have."""
     if not domain.is_persistent() or not domain.autostart():
         return ()
 
     def switch() -> None:
         domain.set_autostart(False)
-        if _LINKS.is_dir():
-            sync_directory(_LINKS)
+        settle()
 
     undo = {"kind": "autostart", "uuid": domain.uuid, "value": True}
     if boot is not None:
@@ -37,7 +45,7 @@ def off(domain: Domain, boot: process.Identity | None = None) -> tuple[Effect, .
     return (Effect("autostart_off", f"switch autostart of {domain.name} off", switch, undo=undo),)
 
 
-def restore(context: Context, how: Mapping[str, Any]) -> None:
+def restore_autostart(context: Context, how: Mapping[str, Any]) -> None:
     """Undo: as it was."""
     domain = context.hypervisor.find(how["uuid"])
     if domain is None:
