@@ -150,7 +150,8 @@ def slope_table(results: Results) -> Table:
     """How much longer the outage, but for the guest's own stop and start, gets with each GiB."""
     rows: list[Sequence[str]] = [("method", "s for each GiB", "95 % from", "to", "agrees with 0", "s at 0 GiB", "runs")]
     for method in SAYS:
-        found = stats.fit(by_size(results, method, "between_s"))
+        several = sum(1 for cell in cells.SIZES if results.of(cell, method)) > 1
+        found = stats.fit(by_size(results, method, "between_s")) if several else None
         if found is not None:
             numbers = [number(value, 3) for value in (found.slope, found.low, found.high)]
             level = "yes" if found.level else "no"
