@@ -107,6 +107,7 @@ def _side(host: str, known: Known, variables: Mapping[str, Any]) -> Side:
         domain_state=state,
         working=bool(mine.get("working")),
         copying=bool(mine.get("copying")),
+        switched=bool(mine.get("switched")),
         idle_s=float(mine.get("idle_s", float("inf"))),
     )
 

@@ -70,6 +70,9 @@ migrations:
       description: >-
         Of a live migration, on its source, how far it was when the unit that watches it looked last.
       type: dict
+    switched:
+      description: Of a live migration, on its source, whether the guest may have run on the destination (post-copy).
+      type: bool
     lock:
       description: Who works on the guest here, if anybody.
       type: dict

@@ -18,7 +18,8 @@ def install(host: str, made: Path) -> None:
     for role in ("server", "client"):
         for kind in ("cert", "key"):
             text = (made / f"{kind}.pem").read_text()
-            lab.run("ssh", host, f"umask 077; cat > {DIRECTORY}/{role}-{kind}.pem", stdin=text)
+            name = f"{DIRECTORY}/{role}-{kind}.pem"
+            lab.run("ssh", host, f"umask 077; cat > {name}; chgrp libvirt-qemu {name}; chmod g+r {name}", stdin=text)
     lab.run("ssh", host, f"cat > {DIRECTORY}/ca-cert.pem", stdin=(made / "ca.pem").read_text())
 
 

@@ -104,8 +104,11 @@ def _force(context: Context, now: Here, seen: Sample | None) -> Plan:
     def force() -> Mapping[str, Any]:
         now.book.force(by_pause=by_pause)  # first: who lets a paused guest run again has to know
         job = context.hypervisor.job(now.migration.uuid)
-        if job is not None:
-            (job.pause if by_pause else job.start_post_copy)()
+        if job is not None and by_pause:
+            job.pause()
+        elif job is not None:
+            now.book.switch()
+            job.start_post_copy()
         return {}
 
     how = "pause" if by_pause else "post-copy"

@@ -306,6 +306,8 @@ def end(context: Context, _how: Mapping[str, Any]) -> None:
 
 
 def _check_here(now: Here) -> None:
+    if not now.active and now.book.switched():
+        raise _has_left(now)  # also one that is defined: the destination may have lost it since
     if now.defined and now.paused not in (Pause.POST_COPY, Pause.POST_COPY_BROKEN, Pause.MIGRATION):
         return
     seen = now.look()
@@ -313,7 +315,11 @@ def _check_here(now: Here) -> None:
         raise too_late(now)
     if now.paused is Pause.MIGRATION and seen is not None:
         return  # libvirt stops it for the last round: it can be called back as long as it does not run there
-    raise Refused(
+    raise _has_left(now)
+
+
+def _has_left(now: Here) -> Refused:
+    return Refused(
         "GUEST_MAY_HAVE_RUN",
         now.migration.name,
         f"has left: what it wrote on {now.migration.destination} since would be lost.",

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import Stage
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.monitor import Told
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import Policy
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
@@ -23,6 +24,7 @@ _REPORT = "live.json"
 _ORDERED = "live-order.json"
 _ABORT = "abort.json"
 _FORCED = "forced.json"
+_SWITCHED = "post-copy.json"
 _TUNING = "tuning.json"
 
 
@@ -103,6 +105,15 @@ class Book:
         """Whether one of us has paused the guest, or was about to."""
         told, report = self._read(_FORCED) or {}, self.report() or {}
         return bool(told.get("by_pause") or report.get("paused"))
+
+    def switch(self) -> None:
+        """Tell that the guest is let run on the destination from now on (post-copy): written before it is."""
+        self._store.write_json(self._path(_SWITCHED), {"switched": True})
+
+    def switched(self) -> bool:
+        """Whether the guest may have run on the destination, with a part of its memory here."""
+        stage = ((self.report() or {}).get("sample") or {}).get("stage", "")
+        return self._read(_SWITCHED) is not None or stage in (Stage.POST_COPY.value, Stage.POST_COPY_PAUSED.value)
 
     def tune(self, policy: Policy | None, bandwidth_mib_s: int | None) -> None:
         """Change what is told from now on; None leaves it as it is."""

@@ -150,6 +150,8 @@ class Tools:
     sleep: Callable[[float], None]
     told: Callable[[], Told]
     write: Callable[[Mapping[str, Any]], None]
+    switch: Callable[[], None]
+    """Tell, before it is so, that the guest may run on the destination."""
 
 
 class Patience:
@@ -243,6 +245,7 @@ class Monitor:
         if self._bounds.was_paused:
             self._report.done.append(f"{seen.elapsed_s:.1f} s: the guest is paused already: {reason}")
         elif self._bounds.post_copy:
+            self._tools.switch()
             self._try(f"post-copy: {reason}", self._job.start_post_copy, seen)
         else:
             self._report.paused = True

@@ -169,4 +169,5 @@ class Program:
         return Bounds(live.gib, live.options.post_copy, live.was_paused, self._ordered.patience_s)
 
     def _tools(self) -> Tools:
-        return Tools(self._clock, self._sleep, lambda: self._book.told(self._live.policy), self._book.write_report)
+        book = self._book
+        return Tools(self._clock, self._sleep, lambda: book.told(self._live.policy), book.write_report, book.switch)

@@ -55,6 +55,8 @@ class Side:
     """The process of a step of this migration lives there."""
     copying: bool = False
     """The unit that copies runs there, or has ended and waits to be looked at."""
+    switched: bool = False
+    """Of the source of a live migration: the guest may have run on the destination (post-copy)."""
     idle_s: float = 0.0
     """Since the journal's last line, by that hypervisor's clock, seconds."""
 

@@ -34,6 +34,11 @@ _LEFT = (
     "the guest has arrived on the destination, and the source, which has its old disks, does not answer: run recover "
     "again when it is back"
 )
+_MEMORY_LOST = (
+    "the guest went on on the destination (post-copy) and has no process there now: its memory is lost, and its disks "
+    "are those on the destination. Make sure that it is off on the source, start it on the destination, then run "
+    "recover again"
+)
 _MAY_BE_HERE = (
     "the guest has a process on the destination, and nobody can say whether it is all there: the source does not "
     "answer. Start, resume and destroy nothing; run recover again when it is back"
@@ -52,6 +57,8 @@ def _both(case: Case) -> Decision:
             "the guest had arrived on the destination, and does not run there now: start it there, where its disks are,"
             " then run recover again",
         )
+    if source.switched and source.domain_state != _RUNNING:
+        return Decision(Act.ASK, _MEMORY_LOST)
     if source.active and source.copying and not _undoing(case) and case.prefer is not Prefer.SOURCE:
         return case.both(Act.RESUME_LIVE, "the migration goes on, and is watched again")
     if source.domain_state:

@@ -81,5 +81,6 @@ def _survey(store: Store, kept: Record, clock: Callable[[], float]) -> dict[str,
         "status_here": state.derive_alone(entries, kept.role).value,
         "lock": asdict(holder) if holder is not None else None,
         "live": Book(store, migration.id).report() if migration.live is not None else None,
+        "switched": migration.live is not None and Book(store, migration.id).switched(),
         "paths": {path: os.path.lexists(path) for path in paths},
     }

@@ -102,6 +102,7 @@ def test_force_switches_to_post_copy_where_it_is(bed: Bed, units: Units) -> None
     assert here.travel.methods == ["migrateStartPostCopy"]
     assert bed.domain().state() == "running"
     assert not here.book.paused()
+    assert here.book.switched()
 
 
 @pytest.mark.parametrize(

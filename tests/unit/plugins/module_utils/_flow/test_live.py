@@ -308,6 +308,14 @@ def test_undo_when_it_has_left(here: Side) -> None:
     assert derive_alone(here.bed.journal(), "source") is Status.ERROR
 
 
+def test_undo_when_it_went_on_there_and_is_off(here: Side) -> None:
+    begin(here)
+    here.travel.end()
+    here.bed.connection.lookupByName("web1").destroy()
+    here.book.switch()
+    here.fails("GUEST_MAY_HAVE_RUN", here.undo)
+
+
 def test_undo_of_a_guest_that_only_the_destination_knows_of(here: Side) -> None:
     begin(here)
     here.travel.end()

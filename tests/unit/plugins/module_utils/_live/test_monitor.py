@@ -84,8 +84,11 @@ class Watching:
         work = more.pop("work", None)
         report = more.pop("report", Report(self.began_at))
         bounds = replace(Bounds(2.0, post_copy=False, was_paused=False, patience_s=120.0), **more)
-        tools = Tools(self.clock, self.clock.sleep, lambda: self.told, self.written.append)
+        tools = Tools(self.clock, self.clock.sleep, lambda: self.told, self.written.append, self._switch)
         self.monitor = Monitor(job, work, bounds, tools, report)
+
+    def _switch(self) -> None:
+        self.job.done.append("told")
 
     def watch(self) -> Report:
         return self.monitor.watch()
@@ -126,6 +129,7 @@ def test_a_time_that_is_up(policy: Policy, more: dict[str, Any], done: str) -> N
     report = watching.watch()
     assert watching.job.done[-1] == done
     assert watching.job.done.count(done) == 1
+    assert (watching.job.done[-2:] == ["told", "post-copy"]) is (done == "post-copy")
     assert bool(report.given_up) is (done == "abort")
     assert report.paused is (done == "pause")
     assert any(one["paused"] for one in watching.written) is (done == "pause")
