@@ -267,32 +267,6 @@ class TestHowItIsCarriedOut:
         assert one.end().code != 0
         holds_here(one.end(), "LIVE_NOT_CONVERGING")
 
-    def test_what_ran_there_in_post_copy_is_not_taken_away(self, guest: str) -> None:
-        """libvirt on the destination, killed and started again, ends the guest there: its disks are all there is."""
-        for host in HOSTS:
-            lab.run("shape", host, str(LINK_MBIT))
-        with running(live={"post_copy": True}) as one:
-            lab.wait_for("memory to be sent", sends_memory, timeout_s=120)
-            forced = play("force_complete", {"vm": guest}, timeout_s=120)
-            assert forced.code == 0, forced.output
-            for host in HOSTS:
-                lab.run("shape", host, str(CRAWLING_MBIT))
-            assert "post-copy" in state("c1")
-            lab.shell("c2", "systemctl kill --kill-whom=main --signal=KILL libvirtd")
-            for host in HOSTS:
-                lab.run("shape", host, "0")
-        assert one.end().code != 0
-        refused = play("recover", {"vm": guest, "kvmops_quiet_s": 1}, timeout_s=120)
-        assert refused.code != 0
-        assert "RECOVER_NEEDS_YOU" in refused.output
-        assert "its disks are those on the destination" in refused.output
-        lab.shell("c1", f"virsh destroy {guest} || true")
-        lab.shell("c2", f"virsh start {guest}")
-        done = play("recover", {"vm": guest, "kvmops_quiet_s": 1}, timeout_s=120)
-        assert done.code == 0, done.output
-        lab.wait_for("its agent", lambda: lab.verify(guest).problems == (), timeout_s=120)
-        assert (lab.verify(guest).host, lab.verify(guest).defined_on, left("c1")) == ("c2", ("c2",), [])
-
     def test_through_tls(self, guest: str, tmp_path: Path) -> None:
         authority = Authority(tmp_path / "ours")
         try:
