@@ -35,6 +35,13 @@ options:
         Without it that is refused (C(GUEST_MAY_HAVE_RUN)).
     type: bool
     default: false
+  power_on:
+    description:
+      - >-
+        On the source of a live migration, start the guest when this hypervisor was booted meanwhile: it would have done
+        so itself, had its autostart not been off. Only for who knows that the destination does not run it.
+    type: bool
+    default: false
 notes:
   - >-
     Take the destination back first, and the source only when that did not fail: as long as the destination may
@@ -87,6 +94,7 @@ def main() -> None:
     options = {
         "only": {"type": "list", "elements": "str", "default": []},
         "despite_start": {"type": "bool", "default": False},
+        "power_on": {"type": "bool", "default": False},
     }
     run(Spec(options=options, step=Step.UNDO), plan)
 

@@ -393,7 +393,15 @@ class Bed:
     def context(self, phase: Phase = Phase.MOVE, *, check: bool = False, **params: Any) -> Context:
         who = {"owner": "root@control", "command": "resize web1"}
         return Context(
-            params={"migration": ID, "phase": phase.value, "only": None, "despite_start": False, **who, **params},
+            params={
+                "migration": ID,
+                "phase": phase.value,
+                "only": None,
+                "despite_start": False,
+                "power_on": False,
+                **who,
+                **params,
+            },
             check=check,
             warn=self.warnings.append,
             clock=self.clock,

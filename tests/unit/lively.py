@@ -75,8 +75,8 @@ class Side:
     def migrate(self, **values: Any) -> dict[str, Any]:
         return self.carry_out(Step.LIVE, flow.plan, **values)
 
-    def undo(self) -> Any:
-        return self.bed.carry_out(Step.UNDO, undo.plan)["undone"]
+    def undo(self, **values: Any) -> Any:
+        return self.bed.carry_out(Step.UNDO, undo.plan, **values)["undone"]
 
     def fails(self, code: str, call: Callable[[], object]) -> MobilityError:
         with pytest.raises(MobilityError) as error:

@@ -332,8 +332,13 @@ def test_a_live_migration_is_taken_back_only_from_a_source_that_has_the_guest(
     known = {name: {"changed": False, **one} for name, one in known.items() if one is not None}
     assert ending["kvmops.mobility.migration_undo"]["only"] == ["live"]
     assert _holds(ending["when"], known) is ends
-    for task in (there, here):
-        assert _holds(task["when"], {**known, "live_migrate_ended": {"changed": False, **ended}}) is back
+    known["live_migrate_ended"] = {"changed": False, **ended}
+    condition, not_there = here["when"]
+    assert _holds(there["when"], known) is back
+    assert _holds(condition, known) is back
+    for code, still in (("GUEST_RUNS_HERE", False), ("HOST_UNREACHABLE", True)):
+        undone = {"failed": True, "changed": False, "code": code}
+        assert _holds(not_there, {**known, "live_migrate_undone_there": undone}) is still
 
 
 def _holds(condition: str, variables: dict[str, Any]) -> bool:

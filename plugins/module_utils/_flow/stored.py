@@ -31,7 +31,7 @@ def settle() -> None:
 
 
 def autostart_off(domain: Domain, boot: process.Identity | None = None) -> tuple[Effect, ...]:
-    """Switch autostart off. With *boot*, an undo behind another one starts the guest, as the hypervisor would have."""
+    """Switch it off. With *boot*, the undo can tell that the hypervisor would have started the guest meanwhile."""
     if not domain.is_persistent() or not domain.autostart():
         return ()
 
@@ -48,9 +48,10 @@ def autostart_off(domain: Domain, boot: process.Identity | None = None) -> tuple
 def restore_autostart(context: Context, how: Mapping[str, Any]) -> None:
     """Undo: as it was."""
     domain = context.hypervisor.find(how["uuid"])
-    if domain is None:
-        return
-    if domain.autostart() is not how["value"]:
+    if domain is not None and domain.autostart() is not how["value"]:
         domain.set_autostart(how["value"])
-    if "boot" in how and not process.lives(process.Identity.from_result(how["boot"])) and domain.is_off():
-        domain.start()
+
+
+def booted_since(undo: Mapping[str, Any]) -> bool:
+    """Whether this hypervisor was booted since it switched autostart off, which *undo* takes back."""
+    return "boot" in undo and not process.lives(process.Identity.from_result(undo["boot"]))

@@ -110,9 +110,9 @@ def _check_not_arrived(context: Context, entries: tuple[Entry, ...]) -> None:
 
 
 def _power_on(context: Context, entries: tuple[Entry, ...], pending: tuple[Entry, ...]) -> tuple[Effect, ...]:
-    """A guest that ran, and went off without us between the hand-over's begin and its stop (its host lost power while
-    its autostart was off already), would stay off."""
-    if not _hand_over_begun(entries, context.phase) or any(one.undo and one.undo["kind"] == "start" for one in pending):
+    """A guest that ran, and went off without us while its autostart was off (its host lost power), would stay off."""
+    step = _autostart_missed(context, entries)
+    if step is None or any(one.undo and one.undo["kind"] == "start" for one in pending):
         return ()
     kept = record.read(context.store, context.params["migration"])
     losing = "source" if context.phase is Phase.MOVE else "destination"
@@ -124,13 +124,21 @@ def _power_on(context: Context, entries: tuple[Entry, ...], pending: tuple[Entry
 
     def start() -> Mapping[str, Any]:
         _start(context, {"uuid": kept.migration.uuid})
-        return {"step": Step.HAND_OVER.value}
+        return {"step": step.value}
 
     return (Effect("start", f"start {kept.migration.name}, which ran before", start),)
 
 
-def _hand_over_begun(entries: tuple[Entry, ...], phase: Phase) -> bool:
-    return any((e.phase, e.step, e.event) == (phase, Step.HAND_OVER, Event.BEGIN) for e in entries)
+def _autostart_missed(context: Context, entries: tuple[Entry, ...]) -> Step | None:
+    """The step in which it may have gone off so: between the hand-over's begin and its stop, or on its way live.
+
+    A live migration ends without us, so that only who has seen to the destination may say that it can be started here.
+    """
+    mine = [one for one in entries if one.phase is context.phase]
+    if any((one.step, one.event) == (Step.HAND_OVER, Event.BEGIN) for one in mine):
+        return Step.HAND_OVER
+    live_off = [one.undo for one in mine if one.step is Step.LIVE and one.undo]
+    return Step.LIVE if context.params["power_on"] and any(map(stored.booted_since, live_off)) else None
 
 
 def _close(context: Context) -> Effect:

@@ -261,17 +261,20 @@ def test_its_host_does_not_start_what_is_leaving(here: Side) -> None:
     assert here.bed.domain().autostart() is True
 
 
-@pytest.mark.parametrize("rebooted", [False, True])
-def test_undo_starts_what_its_host_would_have_started(
-    here: Side, rebooted: bool, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("rebooted", "sure"), [(False, True), (True, False), (True, True)])
+def test_undo_starts_what_its_host_would_have_started_where_nobody_else_runs_it(
+    here: Side, rebooted: bool, sure: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin(here)
     here.travel.end()
     here.bed.connection.lookupByName("web1").destroy()
     if rebooted:
         monkeypatch.setattr(process, "_boot", lambda: "another")
-    here.undo()
-    assert here.bed.domain().is_off() is not rebooted
+    here.undo(only=["live"], power_on=sure)  # before anybody has seen to the destination
+    assert here.bed.domain().is_off()
+    here.undo(power_on=sure)
+    assert here.bed.domain().is_off() is not (rebooted and sure)
+    assert here.bed.domain().autostart() is True
 
 
 def test_undo_hears_a_request_that_was_on_its_way(here: Side) -> None:
