@@ -13,10 +13,10 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.text import Text, back_up, check_writable, write
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import hashing, known_hosts_file
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.known_hosts import parse
-from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.known_hosts_file import Text
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.known_hosts_plan import State, Wish, plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.peers import authorities_of, peers_of
 
@@ -36,8 +36,8 @@ def work(context: Context) -> Plan:
     result = {"path": text.real, "findings": [one.as_result() for one in repair.findings]}
     if repair.data == text.data:
         return Plan(result=result)
-    known_hosts_file.check_writable(text)
-    effects = [Effect("replace", f"replace {text.real}", lambda: known_hosts_file.write(text, repair.data))]
+    check_writable(text)
+    effects = [Effect("replace", f"replace {text.real}", lambda: write(text, repair.data))]
     if params["backup"] and text.status is not None:
         effects.insert(0, Effect("back_up", f"copy {text.real} beside it", lambda: _back_up(text, context)))
     return Plan(tuple(effects), result, before=_shown(text.data), after=_shown(repair.data))
@@ -61,7 +61,7 @@ def _read(params: Mapping[str, Any]) -> Text:
 
 def _back_up(text: Text, context: Context) -> Mapping[str, Any]:
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(context.clock()))
-    return {"backup_file": known_hosts_file.back_up(text, stamp)}
+    return {"backup_file": back_up(text, stamp)}
 
 
 def _shown(data: bytes) -> str:

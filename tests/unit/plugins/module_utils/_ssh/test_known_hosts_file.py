@@ -15,15 +15,13 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import known_hosts_file
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.text import back_up, check_writable, write
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.keys import fingerprint
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.known_hosts_file import (
-    back_up,
-    check_writable,
+    KIND,
     of_user,
     read,
     stored_fingerprint,
-    write,
 )
 from ansible_collections.kvmops.mobility.tests.unit.ssh_keys import host_key
 
@@ -196,7 +194,7 @@ def test_binary_data_is_refused_with_its_line(path: Path) -> None:
 
 
 def test_a_huge_file_is_not_read(path: Path) -> None:
-    os.truncate(path, known_hosts_file.MOST_BYTES + 1)
+    os.truncate(path, KIND.most_bytes + 1)
     with pytest.raises(Refused, match="64 MiB") as refusal:
         read(str(path))
     assert refusal.value.code == "KNOWN_HOSTS_TOO_LARGE"
