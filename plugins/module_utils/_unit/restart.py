@@ -1,0 +1,108 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What M(kvmops.mobility.service_restart) does: restart what runs with older settings than its files have.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, MobilityError, NotFound
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+
+_SHOWN = ("LoadState", "ActiveState", "ExecMainStartTimestampMonotonic")
+_SHOW_S = 30
+_RESTART_S = 120
+_SETTLE_S = 1.0
+_LAST_LINES = 5
+
+
+@dataclass(frozen=True)
+class Service:
+    """A unit of systemd as it is."""
+
+    unit: str
+    loaded: bool
+    active: bool
+    started_s: float
+    """Seconds after the boot at which its main process began; 0 when it has none."""
+
+    @classmethod
+    def from_show(cls, unit: str, text: str) -> Service:
+        """From the output of C(systemctl show)."""
+        found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+        return cls(
+            unit,
+            found.get("LoadState") not in (None, "", "not-found"),
+            found.get("ActiveState") in ("active", "reloading", "activating"),
+            int(found.get("ExecMainStartTimestampMonotonic") or 0) / 1e6,
+        )
+
+
+def work(context: Context) -> Plan:
+    """At most one effect: restart. Raises NotFound(SERVICE_MISSING)."""
+    params = context.params
+    service = _shown(params["unit"])
+    if not service.loaded and not context.check:
+        raise NotFound(
+            "SERVICE_MISSING", params["unit"], "systemd does not know it.", "Install it, or name the unit that is here."
+        )
+    later = newer(service, params["files"], time.time() - time.clock_gettime(time.CLOCK_MONOTONIC))
+    result = {"unit": service.unit, "active": service.active, "newer": later, "due": bool(later)}
+    if not later:
+        return Plan(result=result)
+    if not params["consent"]:
+        context.warn(f"{service.unit} runs with older settings than {', '.join(later)} has: restart it when it suits.")
+        return Plan(result=result)
+    effect = Effect("restart", f"restart {service.unit}", lambda: _restart(context, service))
+    return Plan((effect,), result)
+
+
+def _shown(unit: str) -> Service:
+    shown = run(["systemctl", "show", f"--property={','.join(_SHOWN)}", "--", unit], timeout_s=_SHOW_S)
+    return Service.from_show(unit, shown.stdout)
+
+
+def newer(service: Service, files: Sequence[str], boot_s: float) -> list[str]:
+    """Those of *files* that changed after a running service was started; *boot_s* is the Unix time of the boot.
+
+    By the time of the last change of any kind: a file that was moved there has an old time of writing.
+    """
+    if not service.active:
+        return []
+    return [path for path in files if os.path.exists(path) and os.stat(path).st_ctime > boot_s + service.started_s]
+
+
+def _restart(context: Context, before: Service) -> Mapping[str, Any]:
+    """Raises MobilityError(SERVICE_FAILED) with its last words when it does not stay up."""
+    try:
+        run(["systemctl", "restart", "--", before.unit], timeout_s=_RESTART_S)
+    except CommandFailed as error:
+        raise _failed(before.unit, " ".join(error.message.split())) from None
+    context.sleep(_SETTLE_S)
+    if not _shown(before.unit).active:
+        raise _failed(before.unit, "it ended again at once.")
+    return {"active": True, "due": False}
+
+
+def _failed(unit: str, message: str) -> MobilityError:
+    lines = run(
+        ["journalctl", "--no-pager", "--output=cat", f"--lines={_LAST_LINES}", f"--unit={unit}"],
+        timeout_s=_SHOW_S,
+        accept=range(256),
+    ).stdout.splitlines()
+    last = f" Its last words: {' / '.join(lines)}" if lines else ""
+    return MobilityError(
+        "SERVICE_FAILED",
+        unit,
+        f"does not come up with its new settings: {message}{last}",
+        "Mend what it names; backup=true on the task that edited the file keeps the old one.",
+    )
