@@ -65,6 +65,11 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
         "Bring it back, then run again. If it is lost, so is that data, and only data=discard is left.",
     ),
     (
+        "CRYPTOGRAPHY_MISSING",
+        "The controller has no current Python library cryptography.",
+        "Install it: pip install 'cryptography>=42'.",
+    ),
+    (
         "DATA_REQUIRED",
         "A revert was not told what happens to newer data.",
         "Give -e data=copy_back or -e data=discard.",
@@ -78,6 +83,7 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("DIGEST_FAILED", "The contents of a disk could not be read for verify=full.", "Look at the storage it is on."),
     ("DISK_IN_USE", "A process has a disk open.", "End what uses it."),
     ("DOMAIN_NOT_FOUND", "libvirt has no such domain on this hypervisor.", "See kvmops.mobility.status."),
+    ("GROUP_MISSING", "A host has no group that QEMU could run as.", "Install QEMU there, or name its group."),
     (
         "GUESTS_FAILED",
         "Some guests of the run were refused or failed.",
@@ -139,10 +145,17 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("KNOWN_HOSTS_UNREADABLE", "known_hosts cannot be read.", "Run it as root or as the owner."),
     ("KNOWN_HOSTS_UNSAFE", "known_hosts is a link that may be a trap, or broken.", "Remove or mend the link."),
     ("LIBVIRT_FAILED", "libvirt refused something.", "Its words are in the message."),
+    ("LIBVIRT_MISSING", "A host has neither libvirtd nor virtqemud.", "Install libvirt there."),
+    ("LIBVIRT_MIXED", "libvirtd and virtqemud run at once.", "Decide for one, and disable the other."),
     ("LIBVIRT_PYTHON_MISSING", "The libvirt bindings for Python are not there.", "Install python3-libvirt."),
     ("LIBVIRT_REFUSED", "libvirt on a host does not answer root of another.", "See whether libvirt runs there."),
     ("LIBVIRT_UNAVAILABLE", "libvirt does not answer.", "See systemctl status libvirtd (or virtqemud)."),
     ("LIMIT_NOT_SUPPORTED", "--limit would skip parts of the flow.", "Use -e only_hosts=c1,c2."),
+    (
+        "LISTENER_FAILED",
+        "libvirt does not come up with the listener that was asked for.",
+        "Mend what its last words name.",
+    ),
     (
         "LIVE_ABORTED",
         "A live migration was given up, as was asked for; the guest goes on where it was.",
@@ -284,6 +297,21 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("SSH_UNREACHABLE", "ssh did not get through to a host.", "See whether it is up and its sshd answers there."),
     ("STATE_CHANGED", "The guest was started or stopped after the plan was made.", "Run it again."),
     ("TAGS_NOT_SUPPORTED", "--tags would skip parts of the flow.", "Leave --tags and --skip-tags out."),
+    (
+        "TLS_CA_UNUSABLE",
+        "The authority of the TLS certificates cannot sign.",
+        "See libvirt_host_ca_key and its passphrase.",
+    ),
+    (
+        "TLS_CERTIFICATE_UNFIT",
+        "A certificate that was given for a host will not do.",
+        "Give one that names all of its names.",
+    ),
+    (
+        "TLS_KEY_MISSING",
+        "A certificate was given without its private key, and the host has none.",
+        "Give it with its key.",
+    ),
     ("USER_MISSING", "The user does not exist on that host.", "Create it, or give another one."),
     (
         "TLS_UNUSABLE",

@@ -46,11 +46,17 @@ class Service:
             int(found.get("ExecMainStartTimestampMonotonic") or 0) / 1e6,
         )
 
+    @classmethod
+    def shown(cls, unit: str) -> Service:
+        """As systemd has it now."""
+        done = run(["systemctl", "show", f"--property={','.join(_SHOWN)}", "--", unit], timeout_s=_SHOW_S)
+        return cls.from_show(unit, done.stdout)
+
 
 def work(context: Context) -> Plan:
     """At most one effect: restart. Raises NotFound(SERVICE_MISSING)."""
     params = context.params
-    service = _shown(params["unit"])
+    service = Service.shown(params["unit"])
     if not service.loaded and not context.check:
         raise NotFound(
             "SERVICE_MISSING", params["unit"], "systemd does not know it.", "Install it, or name the unit that is here."
@@ -64,11 +70,6 @@ def work(context: Context) -> Plan:
         return Plan(result=result)
     effect = Effect("restart", f"restart {service.unit}", lambda: _restart(context, service))
     return Plan((effect,), result)
-
-
-def _shown(unit: str) -> Service:
-    shown = run(["systemctl", "show", f"--property={','.join(_SHOWN)}", "--", unit], timeout_s=_SHOW_S)
-    return Service.from_show(unit, shown.stdout)
 
 
 def newer(service: Service, files: Sequence[str], boot_s: float) -> list[str]:
@@ -88,21 +89,22 @@ def _restart(context: Context, before: Service) -> Mapping[str, Any]:
     except CommandFailed as error:
         raise _failed(before.unit, " ".join(error.message.split())) from None
     context.sleep(_SETTLE_S)
-    if not _shown(before.unit).active:
+    if not Service.shown(before.unit).active:
         raise _failed(before.unit, "it ended again at once.")
     return {"active": True, "due": False}
 
 
 def _failed(unit: str, message: str) -> MobilityError:
-    lines = run(
-        ["journalctl", "--no-pager", "--output=cat", f"--lines={_LAST_LINES}", f"--unit={unit}"],
-        timeout_s=_SHOW_S,
-        accept=range(256),
-    ).stdout.splitlines()
-    last = f" Its last words: {' / '.join(lines)}" if lines else ""
     return MobilityError(
         "SERVICE_FAILED",
         unit,
-        f"does not come up with its new settings: {message}{last}",
+        f"does not come up with its new settings: {message}{last_words(unit)}",
         "Mend what it names; backup=true on the task that edited the file keeps the old one.",
     )
+
+
+def last_words(unit: str) -> str:
+    """What a unit said last, to be put behind a message; empty when it said nothing."""
+    argv = ["journalctl", "--no-pager", "--output=cat", f"--lines={_LAST_LINES}", f"--unit={unit}"]
+    lines = run(argv, timeout_s=_SHOW_S, accept=range(256)).stdout.splitlines()
+    return f" Its last words: {' / '.join(lines)}" if lines else ""
