@@ -65,6 +65,8 @@ options:
       rsync: A small file there, and away again.
       socket: Bytes through a forwarded UNIX socket.
       libvirt: libvirt over root's ssh.
+      tls: libvirt over TLS, with the certificates of both.
+      tcp: libvirt over TCP, as root's C(auth.conf) says.
       ports: That no firewall is in front of the ports that QEMU listens on for a live migration.
     default: [ssh, rsync, socket, libvirt]
 requirements:

@@ -3,13 +3,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-# This module works on the controller only; its code is in plugins/action/tls_certify.py.
+# The controller has the greater part in this; its code is in plugins/action/tls_certify.py.
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: tls_certify
-short_description: Sign a certificate for libvirt's TLS on the controller
+short_description: Give a host a certificate for libvirt's TLS, signed on the controller
 version_added: 0.1.0
 author:
   - kvmops.mobility contributors (@kvmops)
@@ -19,9 +19,12 @@ description:
     host's name in the inventory and for every name and address by which others reach it, as the role
     C(kvmops.mobility.ssh_trust) read them.
   - >-
-    Runs on the controller. The authority's private key is made once, when it is not there, and never leaves it. Its
+    Signs on the controller. The authority's private key is made once, when it is not there, and never leaves it. Its
     passphrase is read from the variable C(libvirt_host_ca_passphrase), which no task is given.
-  - With O(certificate) and O(private_key), files on the controller, those are judged and returned instead of new ones.
+  - >-
+    Installs it on the host as M(kvmops.mobility.tls_certificates) does, in the same task, so that no variable ever
+    holds a private key.
+  - With O(certificate) and O(private_key), files on the controller, these are judged and installed instead.
 extends_documentation_fragment:
   - kvmops.mobility.attributes
   - kvmops.mobility.attributes.changing
@@ -37,10 +40,6 @@ options:
     type: list
     elements: str
     required: true
-  found:
-    description: What M(kvmops.mobility.tls_certificates_info) returned for this host.
-    type: dict
-    required: true
   validity_days:
     description: How long a certificate is valid.
     type: int
@@ -55,6 +54,12 @@ options:
   private_key:
     description: Path of its private key on the controller.
     type: path
+  groups:
+    description: >-
+      Names of the group that QEMU runs as, as for M(kvmops.mobility.tls_certificates). Without it, the default of that
+      module.
+    type: list
+    elements: str
 requirements:
   - cryptography 42 or later on the controller
 seealso:
@@ -63,13 +68,11 @@ seealso:
 
 EXAMPLES = r"""
 ---
-- name: Sign
+- name: Give it a certificate
   kvmops.mobility.tls_certify:
     ca: ~/.config/kvmops.mobility/tls_ca
     hosts: "{{ ansible_play_hosts }}"
-    found: "{{ found }}"
   register: signed
-  no_log: true
 """
 
 RETURN = r"""
@@ -78,18 +81,6 @@ reason:
   returned: success
   type: str
   sample: it ends in 12 days
-authority:
-  description: Certificate of the authority, as PEM; empty in check mode before it is made.
-  returned: success
-  type: str
-certificate:
-  description: The host's certificate, as PEM; empty in check mode when the first is still to be made.
-  returned: success
-  type: str
-key:
-  description: Its private key, as PEM; empty for the one that the host has.
-  returned: success
-  type: str
 subject:
   description: Whom the certificate names, as libvirt compares it.
   returned: success

@@ -58,12 +58,17 @@ class StepAction(ActionBase):
         began = time.time()
         try:
             with self._heartbeat(where), self._alarm(int(arguments["deadline_s"])):
-                result.update(self._execute_module(module_args=arguments, task_vars=variables))
+                result.update(self.carry_out(arguments, variables))
         except AnsibleConnectionFailure as error:
             result.update(self._unreachable(where, str(error)))
         except TimeoutError as error:
             result.update(self._unreachable(where, str(error)))
         return self._finished(result, where, began)
+
+    def carry_out(self, arguments: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        """What the step is: its module."""
+        done: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=variables)
+        return done
 
     def _finished(self, result: dict[str, Any], where: str, began: float) -> dict[str, Any]:
         """Where and when it ran, and a code for what failed without one (a module that was killed)."""

@@ -38,7 +38,7 @@ ON_THE_CONTROLLER = {
 OPERATORS = frozenset(documented_options("migration_request")) | {"only_hosts", "all", "select", "query", "strategy"}
 OPERATORS_ONLY = OPERATORS - {"capacity", "stop", "flavors", "groups", "operation", "playbooks_version"}
 """Those names come from kvmops_capacity and so on, never from the operator's command line."""
-HOST_ROLES = ("nova_host", "ssh_trust")
+HOST_ROLES = ("libvirt_host", "nova_host", "ssh_trust")
 """Roles that run on the hypervisors themselves, not on a host that stands for a guest."""
 PLAYBOOKS = tuple(sorted((ROOT / "playbooks").rglob("*.yml")))
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, kvmops.mobility contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What M(kvmops.mobility.libvirt_listener) does: looks, and gives systemd the orders, or takes all of them back.
+"""What M(kvmops.mobility.libvirt_layout_info) and M(kvmops.mobility.libvirt_listener) do: look, and order.
 
 PRIVATE to the collection kvmops.mobility.
 """
@@ -51,6 +51,11 @@ def look() -> Facts:
     """How libvirt is run on this host."""
     shown = run(["systemctl", "show", f"--property={','.join(PROPERTIES)}", "--", *UNITS], timeout_s=_QUICK_S)
     return parse(shown.stdout)
+
+
+def info(_context: Context) -> Plan:
+    """What systemd says of libvirt's daemons."""
+    return Plan(result=look().as_result())
 
 
 def work(context: Context) -> Plan:

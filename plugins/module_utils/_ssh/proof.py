@@ -26,11 +26,11 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import errors
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.known_hosts_file import stored_fingerprint
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import rsync
 
-SSH, RSYNC, SOCKET, LIBVIRT, PORTS = "ssh", "rsync", "socket", "libvirt", "ports"
-PARTS = (SSH, RSYNC, SOCKET, LIBVIRT, PORTS)
+SSH, RSYNC, SOCKET, LIBVIRT, TLS, TCP, PORTS = "ssh", "rsync", "socket", "libvirt", "tls", "tcp", "ports"
+PARTS = (SSH, RSYNC, SOCKET, LIBVIRT, TLS, TCP, PORTS)
 USUAL = (SSH, RSYNC, SOCKET, LIBVIRT)
 """Those of every trust; the ports are of live migrations alone."""
-_WITHOUT_LOGIN = (LIBVIRT, PORTS)
+_WITHOUT_LOGIN = (LIBVIRT, TLS, TCP, PORTS)
 """These do not go as the user."""
 _FIRST_PORT = 49152
 """QEMU listens on it and those above, unless migration_port_min of qemu.conf says another."""
@@ -46,6 +46,8 @@ _FAILED = {
         "LIBVIRT_REFUSED",
         "See that libvirt answers root there, and that virt-ssh-helper or netcat is there.",
     ),
+    TLS: ("LIBVIRT_REFUSED", "See the log of libvirt there, which says why, and the certificates of both."),
+    TCP: ("LIBVIRT_REFUSED", "See the log of libvirt there, and that root here has an account of SASL (auth.conf)."),
 }
 _TOKEN_BYTES = 32
 _LISTENER = """
@@ -246,9 +248,22 @@ def _all(link: socket.socket) -> bytes:
 
 def _libvirt(target: Target) -> None:
     """What libvirt does for a peer-to-peer migration: root's ssh, with root's own files."""
-    host = f"[{target.address}]" if ":" in target.address else target.address
     port = "" if target.port == 22 else f":{target.port}"
-    _run(target, ["virsh", "-c", f"qemu+ssh://root@{host}{port}/system?no_tty=1", "hostname"], LIBVIRT)
+    _run(target, ["virsh", "-c", f"qemu+ssh://root@{_host(target)}{port}/system?no_tty=1", "hostname"], LIBVIRT)
+
+
+def _tls(target: Target) -> None:
+    """A handshake of both certificates, by the address that is used for moves."""
+    _run(target, ["virsh", "-c", f"qemu+tls://{_host(target)}/system", "hostname"], TLS)
+
+
+def _tcp(target: Target) -> None:
+    """As whom root's auth.conf says; nobody is asked."""
+    _run(target, ["virsh", "-c", f"qemu+tcp://{_host(target)}/system", "hostname"], TCP)
+
+
+def _host(target: Target) -> str:
+    return f"[{target.address}]" if ":" in target.address else target.address
 
 
 def _ports(target: Target) -> None:
@@ -271,5 +286,7 @@ _ATTEMPTS: Mapping[str, Callable[[Target], None]] = {
     RSYNC: _rsync,
     SOCKET: _socket,
     LIBVIRT: _libvirt,
+    TLS: _tls,
+    TCP: _tcp,
     PORTS: _ports,
 }

@@ -73,6 +73,8 @@ def test_where_the_login_fails_nothing_else_is_tried_but_libvirt(monkeypatch: py
         ("rsync", "rsync", "sh: 1: rsync: not found", "RSYNC_REFUSED"),
         ("socket", "-L", "administratively prohibited", "SSH_FORWARDING_REFUSED"),
         ("libvirt", "qemu+ssh", "error: Failed to connect socket", "LIBVIRT_REFUSED"),
+        ("tls", "qemu+tls://192.0.2.2/system", "error: The certificate is not trusted.", "LIBVIRT_REFUSED"),
+        ("tcp", "qemu+tcp://192.0.2.2/system", "error: authentication failed", "LIBVIRT_REFUSED"),
     ],
 )
 def test_codes(monkeypatch: pytest.MonkeyPatch, part: str, fails: str, words: str, code: str) -> None:
