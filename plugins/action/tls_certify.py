@@ -55,11 +55,11 @@ class ActionModule(StepAction):
         here = str(variables["inventory_hostname"])
         names = list(dict.fromkeys([here, *trust.own_names(here, _trust.members(variables, arguments["hosts"]))]))
         if arguments.get("certificate"):
-            return _own(arguments, names)
+            return judged_own(arguments, names)
         passphrase = str(self._templar.template(variables.get("libvirt_host_ca_passphrase", "")) or "")
         authority = Authority(_path(arguments["ca"]), passphrase)
         with authority.alone():
-            return _signed(authority, arguments, here, names, held, bool(self._task.check_mode))
+            return issued(authority, arguments, here, names, held, check=bool(self._task.check_mode))
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,13 @@ class Issued:
     days_left: int
 
 
-def _signed(
-    authority: Authority, arguments: Mapping[str, Any], here: str, names: Sequence[str], held: str, check: bool
+def issued(
+    authority: Authority, arguments: Mapping[str, Any], here: str, names: Sequence[str], held: str, *, check: bool
 ) -> Issued:
+    """The certificate that the host has, when it will do, or a new one; a dry run makes none.
+
+    Raises Refused(TLS_CA_UNUSABLE).
+    """
     now = datetime.datetime.now(datetime.timezone.utc)
     days = int(arguments.get("validity_days", _VALIDITY_DAYS))
     if not authority.exists():
@@ -103,7 +107,7 @@ def _signed(
     )
 
 
-def _own(arguments: Mapping[str, Any], names: Sequence[str]) -> Issued:
+def judged_own(arguments: Mapping[str, Any], names: Sequence[str]) -> Issued:
     """Certificates of somebody else's. Raises Refused(TLS_CERTIFICATE_UNFIT)."""
     path = _path(arguments["certificate"])
     certificate, authority = _text(path), _text(_path(arguments["ca"]))
