@@ -107,11 +107,19 @@ def plan(context: Context) -> Plan:
     if phase is transient.Phase.RUNNING and not over:
         known = bool(context.params["started"])
         return Plan((_waiting(context, now, tell=not known),), untouched=known)
-    if report is None and phase is transient.Phase.ABSENT:
+    if phase is transient.Phase.ABSENT and _not_begun(now):
         return Plan((*_beginning(context, now), _waiting(context, now, tell=True)))
     if _goes_on(context, now, over):
         return Plan((_watching(context, now, "watch"), _waiting(context, now, tell=True)))
     return Plan((Effect("end", "see how it ended", lambda: _told(now)),))
+
+
+def _not_begun(now: Here) -> bool:
+    """Whether libvirt was not asked yet. A report is lost with the power, what was ordered is not.
+
+    A guest that is here still, without a job, can be asked for in any case.
+    """
+    return now.book.report() is None and (now.active or now.book.ordered() is None)
 
 
 def _goes_on(context: Context, now: Here, over: bool) -> bool:

@@ -46,7 +46,7 @@ def _ended(pid: str) -> bool:
         return True
 
 
-def _cpu_ns(pid: str) -> int:
+def cpu_ns(pid: str) -> int:
     """How much time the virtual CPUs of a QEMU process have had."""
     total = 0
     for task in Path(f"/proc/{pid}/task").glob("*"):
@@ -58,7 +58,7 @@ def _cpu_ns(pid: str) -> int:
     return total
 
 
-class _Pair:
+class Pair:
     """Two or more processes of one guest, and when they were at work together."""
 
     def __init__(self) -> None:
@@ -67,7 +67,7 @@ class _Pair:
 
     def ran_at_once(self, pids: Set[str]) -> bool:
         """Look once more; whether by now that cannot be one who handed over to the other."""
-        has = {pid: _cpu_ns(pid) for pid in pids}
+        has = {pid: cpu_ns(pid) for pid in pids}
         ran = [pid for pid, now in has.items() if now - self._had.get(pid, now) > _RAN_NS]
         self._had = has
         self._looks.append(len(ran) > 1)
@@ -83,7 +83,7 @@ class Observer(threading.Thread):
         self._since: dict[str, float] = {}
         self._running: dict[str, set[str]] = {}
         self._twice: set[str] = set()
-        self._pairs: dict[str, _Pair] = {}
+        self._pairs: dict[str, Pair] = {}
         self._ran_twice: set[str] = set()
         self._samples = 0
         self._lock = threading.Lock()
@@ -108,7 +108,7 @@ class Observer(threading.Thread):
             if uuid is not None and not _ended(pid):
                 running.setdefault(uuid, set()).add(pid)
         several = {uuid: pids for uuid, pids in running.items() if len(pids) > 1}
-        self._pairs = {uuid: self._pairs.get(uuid) or _Pair() for uuid in several}
+        self._pairs = {uuid: self._pairs.get(uuid) or Pair() for uuid in several}
         at_once = {uuid for uuid, pids in several.items() if self._pairs[uuid].ran_at_once(pids)}
         with self._lock:
             self._seen, self._running = known, running

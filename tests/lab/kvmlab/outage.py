@@ -10,10 +10,12 @@ milliseconds in which it did not look.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 TICK, BEGUN, DONE, REFUSED, LATE = "t", "w", "d", "e", "late"
+_BOOT = re.compile(r"[0-9a-f]{8}")
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,15 @@ def read(lines: Iterable[str]) -> Iterator[Sighting]:
 
 
 def parse_said(text: str) -> tuple[str, str, int] | None:
-    """Kind, boot and number of a line of the console, None when it is about something else."""
+    """Kind, boot and number of a line of the console, None when it is about something else, or was torn.
+
+    A guest that leaves while it runs leaves half a line behind, and the other half comes out elsewhere; where it
+    comes back, the next one goes on there.
+    """
     words = text.split()
     if len(words) != 4 or words[0] != "KVMLAB" or words[1] not in (TICK, BEGUN, DONE, REFUSED):
+        return None
+    if _BOOT.fullmatch(words[2]) is None:
         return None
     return (words[1], words[2], int(words[3])) if words[3].isdecimal() else None
 

@@ -89,6 +89,8 @@ def test_a_log_as_it_is_read_back() -> None:
         ("KVMLAB d 5f49c6b6 1000000001\r", (DONE, "5f49c6b6", 1_000_000_001)),
         ("KVMLAB tick 10 1795287664\r", None),
         ("KVMLAB t 5f49c6b6 1x", None),
+        ("KVMLAB t 5f495f49c6b6 100\r", None),  # half of a line, and of another one that came later
+        ("KVMLAB t 49c6b6 100\r", None),
         ("KVMLAB up vcpus=1 memory_mib=256", None),
     ],
 )

@@ -304,6 +304,35 @@ def test_undo_comes_too_late_in_post_copy(here: Side, state: tuple[int, int]) ->
     assert here.travel.asked == []
 
 
+@pytest.mark.parametrize("defined", [False, True])
+def test_it_had_left_when_its_source_lost_power(here: Side, defined: bool) -> None:
+    """What the unit told last was never on disk; the guest is gone, or its definition came back."""
+    begin(here)
+    if defined:
+        here.travel.end()
+        here.bed.connection.lookupByName("web1").destroy()
+    else:
+        here.leave()
+    lose_power(here)
+    found = here.migrate()
+    assert (found["ended"], found["succeeded"]) == (True, None if defined else True)
+    assert len(here.units.started) == 1
+
+
+def test_it_is_asked_for_again_when_only_the_unit_was_lost(here: Side) -> None:
+    begin(here)
+    here.travel.end()
+    lose_power(here)  # of a host that came up with the guest: nobody does that, and nothing breaks by it
+    assert here.migrate()["ended"] is False
+    assert [one for one in here.units.calls if one[0] == "start"] == [("start", UNIT)] * 2
+
+
+def lose_power(here: Side) -> None:
+    """What was not synced is gone, and so is the unit."""
+    (here.bed.store.migration(ID) / "live.json").unlink()
+    here.units.shown.pop(UNIT)
+
+
 def test_undo_when_it_has_left(here: Side) -> None:
     begin(here)
     here.leave()
