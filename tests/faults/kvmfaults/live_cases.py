@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from .case import LIVE, TRAVELS, Case, Fault, Travelling, Trigger, lines_of
 
 MOVE = (
-    *lines_of("claim", "source", "record> lock> definitions<"),
+    *lines_of("claim", "source", "record> lock>"),
     *lines_of("claim", "destination", "record> lock>"),
     *lines_of("prepare", "destination", "image_vda< image_vda> place_vda< place_vda>"),
     *lines_of("live", "source", "autostart_off> start< start> live<"),
