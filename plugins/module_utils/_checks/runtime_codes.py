@@ -130,6 +130,11 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("HOST_KEYS_MISSING", "The public halves of a host's keys are not there.", "Make them: ssh-keygen -y."),
     ("HOST_KEY_UNKNOWN", "No host key of the peer is known.", "Repair the trust; never accept what answers."),
     ("HOST_UNREACHABLE", "A hypervisor did not answer.", "See whether it is up and ssh to it works."),
+    (
+        "HOST_UUID_SHARED",
+        "Two hosts have the same host UUID, so libvirt would not migrate between them.",
+        "Give cloned machines ids of their own.",
+    ),
     ("HYPERVISORS_MISSING", "The group hypervisors is empty.", "Put the libvirt hosts into it."),
     ("IDENTITY_UNREADABLE", "A user's key cannot be used without a passphrase.", "Put its public half beside it."),
     ("ILLEGAL_MOVE", "The migration's state does not allow the operation.", "See kvmops.mobility.status."),
@@ -244,6 +249,7 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("MIRROR_THROTTLED", "The guest's writes are slowed down until it is off.", "Nothing, it was allowed."),
     ("MODULE_FAILED", "A module was killed or crashed.", "See the task's output, then kvmops.mobility.status."),
     ("NOT_LIVE", "The migration moves its guest while it is off.", "Name the live migration of the guest."),
+    ("NOVA_HOST_ADDRESS", "The own address of a host with Nova is not known.", "Set nova_host_address for it."),
     (
         "OPTION_NOT_HERE",
         "The installed version does not have an option.",
