@@ -23,7 +23,16 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._file import text 
 from ansible_collections.kvmops.mobility.plugins.module_utils._file.text import Kind, Text
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 
-KIND = Kind("CONF", "configuration file", most_bytes=10 * 2**20)
+KIND = Kind(
+    "configuration file",
+    most_bytes=10 * 2**20,
+    busy="CONF_BUSY",
+    immutable="CONF_IMMUTABLE",
+    invalid="CONF_INVALID",
+    too_large="CONF_TOO_LARGE",
+    unreadable="CONF_UNREADABLE",
+    unsafe="CONF_UNSAFE",
+)
 """libvirt reads no larger ones either."""
 _VALIDATE_S = 60
 _HIDDEN = "********"

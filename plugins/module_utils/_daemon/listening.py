@@ -68,7 +68,7 @@ def work(context: Context) -> Plan:
     if facts.layout is Layout.ABSENT and context.check:
         context.warn("libvirt is not installed here yet; how it will be run is not known before it is.")
         return Plan(result={"layout": facts.layout.value, "orders": [], "due": False})
-    _check(facts)
+    check_usable(facts)
     now = _now(facts, params["files"])
     after = wanted(now, Transport(params["transport"]), Address(params["address"] or "", params["port"] or 0))
     files = dict(_files(now, after.arguments, after.drop_ins))
@@ -85,7 +85,8 @@ def work(context: Context) -> Plan:
     return Plan((effect,), {**result, "due": False} if not context.check else result, "".join(before), "".join(later))
 
 
-def _check(facts: Facts) -> None:
+def check_usable(facts: Facts) -> None:
+    """Raises NotFound(LIBVIRT_MISSING), Refused(LIBVIRT_MIXED)."""
     if facts.layout is Layout.ABSENT:
         raise NotFound(
             "LIBVIRT_MISSING", "this host", "has neither libvirtd nor virtqemud.", "Install libvirt-daemon-system."

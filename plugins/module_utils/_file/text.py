@@ -34,12 +34,17 @@ _OTHERS_READ = 0o005
 class Kind:
     """What sort of file it is: errors are told in its words."""
 
-    code: str
-    """What its codes begin with, such as C(KNOWN_HOSTS)."""
     called: str
     """Such as known_hosts file."""
     most_bytes: int
     """A file beyond this is refused: it is read into memory, where it takes about four times its size."""
+    # Codes of its refusals.
+    busy: str
+    immutable: str
+    invalid: str
+    too_large: str
+    unreadable: str
+    unsafe: str
 
 
 @dataclass(frozen=True)
@@ -49,9 +54,9 @@ class Asked:
     path: str
     kind: Kind
 
-    def refused(self, why: str, message: str, remedy: str) -> Refused:
-        """Why not, in the words of its kind."""
-        return Refused(f"{self.kind.code}_{why}", self.path, message, remedy)
+    def refused(self, code: str, message: str, remedy: str) -> Refused:
+        """Why not, with a code of its kind."""
+        return Refused(code, self.path, message, remedy)
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ class Text:
 def read(path: str, kind: Kind, owner: tuple[int, int] | None = None) -> Text:
     """Read *path*; a file that is not there is empty. *owner* is for one that is to be made, else its directory's.
 
-    Raises Refused: C(INVALID), C(TOO_LARGE), C(UNSAFE) or C(UNREADABLE) of its kind.
+    Raises Refused: the codes invalid, too_large, unsafe and unreadable of its kind.
     """
     asked = Asked(path, kind)
     real = _followed(asked)
@@ -120,10 +125,12 @@ def _leads_to(asked: Asked, here: str) -> str:
         target = os.stat(real)
     except FileNotFoundError:
         message = f"{here} is a link to {real}, which is not there."
-        raise asked.refused("UNSAFE", message, "Remove the link, or mend it.") from None
+        raise asked.refused(asked.kind.unsafe, message, "Remove the link, or mend it.") from None
     if link.st_uid not in (0, target.st_uid):
         message = f"{here} is a link to {real}, which belongs to somebody else than the link."
-        raise asked.refused("UNSAFE", message, "Remove the link; who made it could have us write to a file of others.")
+        raise asked.refused(
+            asked.kind.unsafe, message, "Remove the link; who made it could have us write to a file of others."
+        )
     return real
 
 
@@ -133,7 +140,7 @@ def _readable(asked: Asked) -> Iterator[None]:
         yield
     except PermissionError as error:
         raise asked.refused(
-            "UNREADABLE",
+            asked.kind.unreadable,
             f"cannot be read: {error.strerror}.",
             "Run it as root or as the owner of the file.",
         ) from None
@@ -149,7 +156,9 @@ def _directory(asked: Asked, directory: str) -> Iterator[int | None]:
             yield None
             return
         except NotADirectoryError:
-            raise asked.refused("INVALID", f"{directory} is no directory.", "Give the path of a file.") from None
+            raise asked.refused(
+                asked.kind.invalid, f"{directory} is no directory.", "Give the path of a file."
+            ) from None
     try:
         yield descriptor
     finally:
@@ -171,7 +180,7 @@ def _opened(asked: Asked, name: str, directory: int) -> int | None:
 
 
 def _not_a_file(asked: Asked) -> Refused:
-    return asked.refused("INVALID", "is not a file.", f"Give the path of a {asked.kind.called}.")
+    return asked.refused(asked.kind.invalid, "is not a file.", f"Give the path of a {asked.kind.called}.")
 
 
 def _checked(asked: Asked, descriptor: int, status: os.stat_result) -> bytes:
@@ -181,13 +190,13 @@ def _checked(asked: Asked, descriptor: int, status: os.stat_result) -> bytes:
     data = _bounded(descriptor, most) if status.st_size <= most else None
     if data is None:
         raise asked.refused(
-            "TOO_LARGE",
+            asked.kind.too_large,
             f"is larger than {most // 2**20} MiB.",
             "See what is in it; its readers read all of it each time, too.",
         )
     if b"\0" in data:
         raise asked.refused(
-            "INVALID",
+            asked.kind.invalid,
             f"holds binary data (line {data[: data.index(0)].count(10) + 1}), so it is no {asked.kind.called}.",
             "See what it is, and move it away. We change nothing in it.",
         )
@@ -208,7 +217,7 @@ def _bounded(descriptor: int, most: int) -> bytes | None:
 
 
 def check_writable(text: Text) -> None:
-    """What would keep C(write()) from its work, found before. Raises Refused: C(IMMUTABLE)."""
+    """What would keep C(write()) from its work, found before. Raises Refused: the code immutable of its kind."""
     for path in (text.real, os.path.dirname(text.real)):
         if _flags(path) & (_IMMUTABLE | _APPEND_ONLY):
             raise _immutable(text.asked, path)
@@ -230,7 +239,7 @@ def _flags(path: str) -> int:
 
 def _immutable(asked: Asked, what: str) -> Refused:
     return asked.refused(
-        "IMMUTABLE",
+        asked.kind.immutable,
         f"{what} is immutable or append-only, so it cannot be replaced.",
         f"Somebody wants it to stay as it is (lsattr {what}); when not: chattr -i -a {what}",
     )
@@ -239,8 +248,8 @@ def _immutable(asked: Asked, what: str) -> Refused:
 def write(text: Text, data: bytes) -> None:
     """Replace the file: beside it, synced, renamed, with owner, mode, ACL and SELinux context of the old one.
 
-    Raises Refused: C(BUSY) when it was changed since it was read, C(IMMUTABLE); and OSError. In each case the file is
-    as it was.
+    Raises Refused: the code busy when it was changed since it was read, immutable; and OSError. In each case the file
+    is as it was.
     """
     home = os.path.dirname(text.real)
     if text.status is None:
@@ -312,7 +321,7 @@ def _check_unchanged(text: Text, name: str, directory: int) -> None:
         now = None
     if _version(now) != _version(text.status):
         raise text.asked.refused(
-            "BUSY",
+            text.asked.kind.busy,
             "was changed by somebody else meanwhile.",
             "Nothing was changed by us. Run it again.",
         )

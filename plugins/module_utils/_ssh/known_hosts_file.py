@@ -17,7 +17,16 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.account impor
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.keys import fingerprint_of
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.known_hosts import parse
 
-KIND = Kind("KNOWN_HOSTS", "known_hosts file", most_bytes=64 * 2**20)
+KIND = Kind(
+    "known_hosts file",
+    most_bytes=64 * 2**20,
+    busy="KNOWN_HOSTS_BUSY",
+    immutable="KNOWN_HOSTS_IMMUTABLE",
+    invalid="KNOWN_HOSTS_INVALID",
+    too_large="KNOWN_HOSTS_TOO_LARGE",
+    unreadable="KNOWN_HOSTS_UNREADABLE",
+    unsafe="KNOWN_HOSTS_UNSAFE",
+)
 
 
 def of_user(user: str) -> tuple[str, tuple[int, int]]:

@@ -17,6 +17,8 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._conf.edit import KIND
+from ansible_collections.kvmops.mobility.plugins.module_utils._file import text as files
 from ansible_collections.kvmops.mobility.plugins.modules import libvirt_conf, nova_conf
 
 Call = Callable[..., dict[str, Any]]
@@ -234,6 +236,35 @@ def test_a_file_that_its_reader_cannot_read(call: Call, tmp_path: Path) -> None:
     refused = call(libvirt_conf, settings={"listen_tls": False})
     assert refused["code"] == "CONF_SYNTAX"
     assert f"{tmp_path}/libvirtd.conf, line 2: a value is expected" in refused["msg"]
+
+
+def test_files_that_are_no_files(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The care is that of known_hosts, and tested there; the codes are of configuration files."""
+    path = tmp_path / "qemu.conf"
+
+    def refused() -> str:
+        code: str = call(libvirt_conf, path=str(path), settings={"user": "qemu"})["code"]
+        return code
+
+    path.mkdir()
+    assert refused() == "CONF_INVALID"
+    path.rmdir()
+    path.write_bytes(b"#" * (10 * 2**20 + 1))
+    assert refused() == "CONF_TOO_LARGE"
+    path.unlink()
+    path.symlink_to(tmp_path / "nowhere")
+    assert refused() == "CONF_UNSAFE"
+    path.unlink()
+    path.write_text("", encoding="ascii")
+    check = files.check_writable
+
+    def change(text: files.Text) -> None:
+        check(text)
+        path.write_text("# by somebody else\n", encoding="ascii")
+
+    monkeypatch.setattr(files, "check_writable", change)
+    assert refused() == "CONF_BUSY"
+    assert (KIND.immutable, KIND.unreadable) == ("CONF_IMMUTABLE", "CONF_UNREADABLE")
 
 
 def test_which_file_it_is(call: Call, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
 from ansible_collections.kvmops.mobility.plugins.plugin_utils import _pki
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._pki import Authority, Pair
 
@@ -146,3 +146,11 @@ def test_a_key_belongs_to_its_certificate(authority: Authority) -> None:
     assert not _pki.belongs(one.certificate, other.key)
     assert not _pki.belongs("", one.key)
     assert not _pki.belongs(one.certificate, "")
+
+
+def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    _pki.check_library()
+    monkeypatch.setattr(_pki, "HAS_CRYPTOGRAPHY", False)
+    with pytest.raises(MobilityError, match="cryptography>=42") as error:
+        _pki.check_library()
+    assert error.value.code == "CRYPTOGRAPHY_MISSING"

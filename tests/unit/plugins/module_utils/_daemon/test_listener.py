@@ -30,6 +30,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._daemon.listener i
     Transport,
     wanted,
 )
+from ansible_collections.kvmops.mobility.plugins.module_utils._daemon.listening import check_usable
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
 
 SHOWN = """\
 Id=libvirtd.service
@@ -117,6 +119,17 @@ def test_what_systemctl_says() -> None:
 )
 def test_layouts(facts: Facts, layout: Layout) -> None:
     assert facts.layout is layout
+
+
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [(Facts(), "LIBVIRT_MISSING"), (Facts({**SOCKET.units, **MODULAR.units}), "LIBVIRT_MIXED")],
+)
+def test_what_cannot_be_worked_with(facts: Facts, code: str) -> None:
+    with pytest.raises(MobilityError) as error:
+        check_usable(facts)
+    assert error.value.code == code
+    check_usable(SOCKET)
 
 
 def test_both_at_once() -> None:
