@@ -68,7 +68,7 @@ def two() -> Iterator[tuple[Cpu, Cpu]]:
 
 def looks(pair: Pair, two: tuple[Cpu, Cpu], times: int) -> list[bool]:
     found = []
-    for _ in range(times):
+    while len(found) < times:
         time.sleep(LOOK_S)
         found.append(pair.ran_at_once({one.pid for one in two}))
     return found

@@ -122,7 +122,7 @@ def test_what_was_changed_by_hand_is_mended(call: Call, root: Path, authority: A
 
 def test_what_is_there(call: Call, root: Path, authority: Authority) -> None:
     assert call(tls_certificates_info)["mistake"] == "there is none"
-    one, other = (authority.sign("c1", ["c1"], NOW, 30) for _ in range(2))
+    one, other = authority.sign("c1", ["c1"], NOW, 30), authority.sign("c1", ["c1"], NOW, 30)
     call(**given(authority, one))
     found = call(tls_certificates_info)
     assert (found["certificate"], found["authority"], found["mistake"]) == (
