@@ -29,6 +29,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._tls.places import
     Place,
 )
 
+_EVERYBODY = 0o055
 _KEY_SHOWN = "(a private key)\n"
 
 
@@ -114,13 +115,17 @@ def _fits(place: Place, text: str, group: int) -> bool:
 
 
 def _kept(path: str, mode: int, group: int) -> bool:
-    """A directory is there, and lets no more people in than it should; a stricter one is left alone."""
+    """A directory is there, lets in who needs it, and no others write to it; a private one may be readable."""
     try:
         status = os.stat(path)
     except FileNotFoundError:
         return False
-    grouped = path != QEMU_DIRECTORY or status.st_gid == group or bool(status.st_mode & stat.S_IXOTH)
-    return grouped and (mode == 0o755 or not stat.S_IMODE(status.st_mode) & ~(mode | 0o055))
+    has = stat.S_IMODE(status.st_mode)
+    if has & ~(mode | _EVERYBODY):
+        return False
+    if path == QEMU_DIRECTORY:
+        return has & _EVERYBODY == _EVERYBODY or (status.st_gid == group and has & mode == mode)
+    return has & mode == mode
 
 
 def _install(places: Sequence[Place], wanted: Mapping[Part, str], group: int) -> None:
@@ -133,7 +138,7 @@ def _install(places: Sequence[Place], wanted: Mapping[Part, str], group: int) ->
 
 
 def _make(path: str, mode: int, group: int) -> None:
-    os.makedirs(path, mode=0o755, exist_ok=True)
+    os.makedirs(path, exist_ok=True)
     if not _kept(path, mode, group):
         os.chown(path, 0, group if path == QEMU_DIRECTORY else 0)
         os.chmod(path, mode)

@@ -35,12 +35,13 @@ class Place:
 
 QEMU_DIRECTORY = "/etc/pki/qemu"
 DIRECTORIES = {
+    "/etc/pki": 0o755,
     "/etc/pki/CA": 0o755,
     "/etc/pki/libvirt": 0o755,
     "/etc/pki/libvirt/private": 0o700,
     QEMU_DIRECTORY: 0o750,
 }
-"""And their modes; QEMU's belongs to its group."""
+"""And their modes, each behind the one it is in; QEMU's belongs to its group, which has to get through to it."""
 
 
 def _places() -> Iterator[Place]:

@@ -90,7 +90,19 @@ def test_installed_once(call: Call, root: Path, authority: Authority) -> None:
         "libvirt/clientcert.pem": (0o644, 0),
         **{f"qemu/{name}.pem": qemu for name in ("ca-cert", "server-key", "server-cert", "client-key", "client-cert")},
     }
-    assert (root / "etc/pki/libvirt/private").stat().st_mode & 0o777 == 0o700
+    directories = {
+        path.relative_to(root / "etc").as_posix(): path.stat().st_mode & 0o777
+        for path in (root / "etc").rglob("*")
+        if path.is_dir()
+    }
+    # QEMU has to get through to its own, whatever the umask of the module.
+    assert directories == {
+        "pki": 0o755,
+        "pki/CA": 0o755,
+        "pki/libvirt": 0o755,
+        "pki/libvirt/private": 0o700,
+        "pki/qemu": 0o750,
+    }
     assert call(**given(authority, pair))["changed"] is False
     assert call(**given(authority, pair, key=""))["changed"] is False
 
@@ -118,6 +130,24 @@ def test_what_was_changed_by_hand_is_mended(call: Call, root: Path, authority: A
     assert (root / "etc/pki/libvirt/private").stat().st_mode & 0o777 == 0o700
     assert (root / "etc/pki/qemu/client-cert.pem").read_text(encoding="ascii") == pair.certificate
     assert call(**given(authority, pair, key=""))["changed"] is False
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "after"),
+    [
+        ("pki", 0o700, 0o755),
+        ("pki", 0o775, 0o755),
+        ("pki/qemu", 0o755, 0o755),
+        ("pki/qemu", 0o700, 0o750),
+        ("pki/libvirt/private", 0o755, 0o755),
+    ],
+)
+def test_directories(call: Call, root: Path, authority: Authority, name: str, mode: int, after: int) -> None:
+    pair = authority.sign("c1", ["c1"], NOW, 30)
+    call(**given(authority, pair))
+    (root / "etc" / name).chmod(mode)
+    assert call(**given(authority, pair, key=""))["changed"] is (mode != after)
+    assert (root / "etc" / name).stat().st_mode & 0o777 == after
 
 
 def test_what_is_there(call: Call, root: Path, authority: Authority) -> None:
