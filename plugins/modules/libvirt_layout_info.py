@@ -42,17 +42,17 @@ mixed:
   description: Whether libvirtd and virtqemud run at once.
   returned: success
   type: bool
-active:
+active_units:
   description: Which of their units are active.
   returned: success
   type: list
   elements: str
-failed:
+failed_units:
   description: Which have failed.
   returned: success
   type: list
   elements: str
-masked:
+masked_units:
   description: Which are masked.
   returned: success
   type: list

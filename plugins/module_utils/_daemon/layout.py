@@ -84,14 +84,14 @@ class Facts:
         return any(self.unit(one).active for one in QEMU) and any(self.unit(one).active for one in (SERVICE, *LOCAL))
 
     def as_result(self) -> dict[str, Any]:
-        """Plain JSON."""
+        """Plain JSON. Not failed: that word is Ansible's own."""
         there = [one for one in self.units.values() if one.there]
         return {
             "layout": self.layout.value,
             "mixed": self.mixed,
-            "active": sorted(one.name for one in there if one.active),
-            "failed": sorted(one.name for one in there if one.failed),
-            "masked": sorted(one.name for one in there if one.masked),
+            "active_units": sorted(one.name for one in there if one.active),
+            "failed_units": sorted(one.name for one in there if one.failed),
+            "masked_units": sorted(one.name for one in there if one.masked),
             "arguments_file": self.arguments_file,
             "default_arguments": self.default_arguments,
         }

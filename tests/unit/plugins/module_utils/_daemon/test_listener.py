@@ -103,6 +103,13 @@ def test_what_systemctl_says() -> None:
     assert facts.layout is Layout.SOCKET
 
 
+def test_what_is_told_of_it() -> None:
+    told = but(SOCKET, SERVICE, active=False, failed=True).as_result()
+    assert (told["layout"], told["failed_units"]) == ("socket", [SERVICE])
+    # A list of that name would make Ansible take the task for a failed one.
+    assert "failed" not in told
+
+
 @pytest.mark.parametrize(
     ("facts", "layout"),
     [
