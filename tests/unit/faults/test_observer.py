@@ -67,7 +67,7 @@ def two() -> Iterator[tuple[Cpu, Cpu]]:
 
 
 def looks(pair: Pair, two: tuple[Cpu, Cpu], times: int) -> list[bool]:
-    found = []
+    found: list[bool] = []
     while len(found) < times:
         time.sleep(LOOK_S)
         found.append(pair.ran_at_once({one.pid for one in two}))
