@@ -17,12 +17,14 @@ import fcntl
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.common.arg_spec import ModuleArgumentSpecValidator
+from ansible.module_utils.errors import UnsupportedError
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused, TimedOut
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connection import connect
@@ -60,6 +62,13 @@ class Spec:
     required_together: tuple[Any, ...] = ()
 
 
+class Call(NamedTuple):
+    """A module: what it takes, and what it does with that."""
+
+    spec: Spec
+    work: Callable[[Context], Plan]
+
+
 def _argument_spec(spec: Spec) -> dict[str, Any]:
     options: dict[str, Any] = {
         **spec.options,
@@ -86,23 +95,46 @@ _PEER: Mapping[str, Any] = {
 
 def run(spec: Spec, work: Callable[[Context], Plan]) -> NoReturn:
     """Run a module from its parameters to its result."""
-    module = AnsibleModule(
-        argument_spec=_argument_spec(spec),
-        supports_check_mode=True,
-        required_if=list(spec.required_if),
-        required_one_of=list(spec.required_one_of),
-        mutually_exclusive=list(spec.mutually_exclusive),
-        required_together=list(spec.required_together),
-    )
-    if spec.libvirt and LIBVIRT_IMP_ERR is not None:
+    module = AnsibleModule(argument_spec=_argument_spec(spec), supports_check_mode=True, **_rules(spec))
+    _answer(module, Call(spec, work), module.params)
+
+
+def run_named(names: Sequence[str], find: Callable[[str], Call]) -> NoReturn:
+    """Run the one of several modules that is named, with the arguments that are given for it."""
+    options = {
+        "module": {"type": "str", "required": True, "choices": list(names)},
+        "arguments": {"type": "dict", "default": {}},
+    }
+    module = AnsibleModule(argument_spec=options, supports_check_mode=True)
+    call = find(module.params["module"])
+    checked = ModuleArgumentSpecValidator(_argument_spec(call.spec), **_rules(call.spec))
+    found = checked.validate(module.params["arguments"])
+    for error in found.errors.errors:
+        unknown = "Unsupported parameters: " if isinstance(error, UnsupportedError) else ""
+        module.fail_json(msg=f"{module.params['module']}: {unknown}{error.msg}")
+    _answer(module, call, found.validated_parameters)
+
+
+def _rules(spec: Spec) -> dict[str, Any]:
+    return {
+        "required_if": list(spec.required_if),
+        "required_one_of": list(spec.required_one_of),
+        "mutually_exclusive": list(spec.mutually_exclusive),
+        "required_together": list(spec.required_together),
+    }
+
+
+def _answer(module: AnsibleModule, call: Call, parameters: Mapping[str, Any]) -> NoReturn:
+    """Do what is asked, and end with its result or with what went wrong."""
+    if call.spec.libvirt and LIBVIRT_IMP_ERR is not None:
         module.fail_json(
             msg=missing_required_lib("libvirt-python"), code="LIBVIRT_PYTHON_MISSING", exception=LIBVIRT_IMP_ERR
         )
     os.umask(0o077)
     done: list[dict[str, Any]] = []
     try:
-        with _deadline(module.params["deadline_s"]), _opened(spec, module) as hypervisor:
-            result = _carry_out(module, spec, work, hypervisor, done)
+        with _deadline(parameters["deadline_s"]), _opened(call.spec, parameters) as hypervisor:
+            result = _carry_out(call, _context(module, parameters, hypervisor), module._diff, done)
     except MobilityError as error:
         module.fail_json(**error.as_result(), steps=done)
     except OSError as error:
@@ -122,11 +154,11 @@ def _explained(error: OSError) -> MobilityError:
 
 
 @contextmanager
-def _opened(spec: Spec, module: AnsibleModule) -> Iterator[Hypervisor | None]:
+def _opened(spec: Spec, parameters: Mapping[str, Any]) -> Iterator[Hypervisor | None]:
     if not spec.libvirt:
         yield None
         return
-    with connect(module.params["uri"]) as connection:
+    with connect(parameters["uri"]) as connection:
         yield Hypervisor(connection)
 
 
@@ -154,25 +186,18 @@ def _deadline(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, previous)
 
 
-def _carry_out(
-    module: AnsibleModule,
-    spec: Spec,
-    work: Callable[[Context], Plan],
-    hypervisor: Hypervisor | None,
-    done: list[dict[str, Any]],
-) -> dict[str, Any]:
-    context = _context(module, hypervisor)
-    with _alone(spec, context):
-        plan = work(context)
+def _carry_out(call: Call, context: Context, diff: bool, done: list[dict[str, Any]]) -> dict[str, Any]:
+    with _alone(call.spec, context):
+        plan = call.work(context)
         result: dict[str, Any] = {**plan.result, "changed": bool(plan.effects)}
-        if module._diff:
+        if diff:
             result["diff"] = {"before": plan.before, "after": plan.after}
-        if module.check_mode:
+        if context.check:
             result["steps"] = [{"name": one.name, "does": one.describe} for one in plan.effects]
         else:
-            _apply(plan, None if plan.untouched else _journal(spec, context), context, result, done)
+            _apply(plan, None if plan.untouched else _journal(call.spec, context), context, result, done)
             result["steps"] = done
-            if spec.tells_journal:
+            if call.spec.tells_journal:
                 entries = journal.read(context.store, context.params["migration"])
                 result["journal"] = [one.as_result() for one in entries]
     return result
@@ -221,15 +246,15 @@ def _wait_for_others(descriptor: int, context: Context) -> None:
             return
 
 
-def _context(module: AnsibleModule, hypervisor: Hypervisor | None) -> Context:
+def _context(module: AnsibleModule, parameters: Mapping[str, Any], hypervisor: Hypervisor | None) -> Context:
     return Context(
-        params=module.params,
+        params=parameters,
         check=module.check_mode,
         warn=module.warn,
         clock=time.time,
         monotonic=time.monotonic,
         sleep=time.sleep,
-        store=Store(module.params["state_directory"]),
+        store=Store(parameters["state_directory"]),
         connected=hypervisor,
     )
 

@@ -180,37 +180,14 @@ steps:
       seconds: 41.3
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
-from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.plan import plan
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.disk_copy import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    also = {
-        "src": {"type": "list", "elements": "str", "required": True},
-        "dest": {"type": "path", "required": True},
-    }
-    flatten = {
-        "target": {"type": "str", "required": True},
-        "links": {"type": "list", "elements": "dict", "required": True},
-        "to": {"type": "path", "required": True},
-        "cluster_bytes": {"type": "int", "default": 65536},
-    }
-    options = {
-        "src": {"type": "list", "elements": "str", "required": True},
-        "dest": {"type": "path", "required": True},
-        "also": {"type": "list", "elements": "dict", "default": [], "options": also},
-        "flatten": {"type": "list", "elements": "dict", "default": [], "options": flatten},
-        "address": {"type": "str", "required": True},
-        "compress": {"type": "bool", "default": False},
-        "probe": {"type": "bool", "default": False},
-        "bandwidth_mib_s": {"type": "int", "default": 0},
-        "resume": {"type": "bool", "default": False},
-        "block_bytes": {"type": "int", "default": 65536},
-        "verify": {"type": "str", "choices": ["checksum", "digest", "none"], "default": "checksum"},
-    }
-    run(Spec(options=options, libvirt=False, step=Step.COPY, step_optional=True, peer=True), plan)
+    run(*CALL)
 
 
 if __name__ == "__main__":

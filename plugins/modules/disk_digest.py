@@ -97,28 +97,14 @@ steps:
       seconds: 12.4
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow.contents import plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.disk_digest import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    image = {
-        "name": {"type": "str", "required": True},
-        "path": {"type": "path", "required": True},
-        "format": {"type": "str", "required": True},
-    }
-    options = {
-        "images": {"type": "list", "elements": "dict", "options": image},
-        "mirrored": {"type": "bool", "default": False},
-        "wait": {"type": "bool", "default": True},
-    }
-    required = (("migration", "images"),)
-    run(
-        Spec(options=options, libvirt=False, step=Step.DIGEST, step_optional=True, required_one_of=required),
-        plan,
-    )
+    run(*CALL)
 
 
 if __name__ == "__main__":

@@ -89,22 +89,14 @@ steps:
       seconds: 0.2
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow.export import plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
-from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.tls import DIRECTORY
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.disk_export import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    options = {
-        "migration_user": {"type": "str", "default": "kvmops"},
-        "stall_s": {"type": "int", "default": 5},
-        "tls": {"type": "bool", "default": False},
-        "tls_directory": {"type": "path", "default": DIRECTORY},
-        "serve": {"type": "bool", "default": True},
-    }
-    run(Spec(options=options, libvirt=False, step=Step.EXPORT), plan)
+    run(*CALL)
 
 
 if __name__ == "__main__":

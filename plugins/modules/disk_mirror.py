@@ -146,28 +146,14 @@ steps:
       seconds: 15.2
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow.mirror import plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
-from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.tls import DIRECTORY
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.disk_mirror import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    options = {
-        "exports": {"type": "list", "elements": "dict", "required": True},
-        "bandwidth_mib_s": {"type": "int", "default": 0},
-        "parallel": {"type": "int", "default": 2},
-        "stall_s": {"type": "int", "default": 5},
-        "tls": {"type": "bool", "default": False},
-        "tls_directory": {"type": "path", "default": DIRECTORY},
-        "patience_s": {"type": "int", "default": 120},
-        "throttle": {"type": "bool", "default": False},
-        "write_limit_bytes_s": {"type": "int", "default": 0},
-        "wait_s": {"type": "int", "default": 15},
-        "started": {"type": "list", "elements": "str", "default": []},
-    }
-    run(Spec(options=options, step=Step.MIRROR, peer=True), plan)
+    run(*CALL)
 
 
 if __name__ == "__main__":

@@ -105,15 +105,14 @@ steps:
       seconds: 41.3
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
-from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.plan import presync
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.disk_presync import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    options = {"bandwidth_mib_s": {"type": "int", "default": 0}}
-    run(Spec(options=options, libvirt=False, step=Step.PRESYNC, peer=True), presync)
+    run(*CALL)
 
 
 if __name__ == "__main__":

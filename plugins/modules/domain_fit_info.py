@@ -82,35 +82,14 @@ fits:
       storage_shared: 'no'
 """
 
-from collections.abc import Mapping
-from typing import Any
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
-from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._survey.fit import Visitor, survey
-
-
-def _visitor(given: Mapping[str, Any]) -> Visitor:
-    return Visitor(**{**given, "places": tuple(given["places"]), "media": tuple(given["media"])})
-
-
-def work(context: Context) -> Plan:
-    """Ask about each guest."""
-    found = (survey(context.hypervisor, _visitor(one)) for one in context.params["guests"])
-    return Plan(result={"fits": {one.uuid: one.as_result() for one in found}})
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.domain_fit_info import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    guest = {
-        "xml": {"type": "str", "required": True},
-        "directory": {"type": "str", "default": ""},
-        "probe": {"type": "str", "default": ""},
-        "places": {"type": "list", "elements": "str", "default": []},
-        "probes": {"type": "dict", "default": {}},
-        "media": {"type": "list", "elements": "str", "default": []},
-    }
-    run(Spec(options={"guests": {"type": "list", "elements": "dict", "required": True, "options": guest}}), work)
+    run(*CALL)
 
 
 if __name__ == "__main__":

@@ -135,18 +135,14 @@ steps:
       seconds: 0.002
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow.hand_over import plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.domain_hand_over import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    options = {
-        "mirrored": {"type": "bool", "default": False},
-        "files": {"type": "dict", "default": {}},
-    }
-    run(Spec(options=options, step=Step.HAND_OVER, peer=True, tells_journal=True), plan)
+    run(*CALL)
 
 
 if __name__ == "__main__":

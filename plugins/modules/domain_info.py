@@ -51,20 +51,14 @@ domains:
       directory: /var/lib/libvirt/images/web1
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
-from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._survey.domain import chosen
 
-
-def work(context: Context) -> Plan:
-    """Survey the guests that are here."""
-    found = chosen(context.hypervisor, context.params["names"], context.clock)
-    return Plan(result={"domains": [one.as_result() for one in found]})
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.domain_info import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    run(Spec(options={"names": {"type": "list", "elements": "str"}}), work)
+    run(*CALL)
 
 
 if __name__ == "__main__":

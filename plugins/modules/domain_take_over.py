@@ -122,23 +122,14 @@ steps:
       seconds: 0.9
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow.take_over import plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.domain_take_over import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    options = {
-        "definition_digests": {"type": "dict", "default": {}},
-        "digests": {"type": "dict"},
-        "contents": {"type": "dict", "default": {}},
-        "contents_here": {"type": "dict", "default": {}},
-        "entries": {"type": "list", "elements": "dict", "default": []},
-        "directory_owner": {"type": "dict", "default": {}},
-        "mirrored": {"type": "bool", "default": False},
-    }
-    run(Spec(options=options, step=Step.TAKE_OVER, tells_journal=True), plan)
+    run(*CALL)
 
 
 if __name__ == "__main__":

@@ -47,20 +47,14 @@ hypervisor:
     locks: []
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
-from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._survey.hypervisor import survey
 
-
-def work(context: Context) -> Plan:
-    """Survey this hypervisor."""
-    facts = survey(context.hypervisor, context.store, context.params["images_directory"], context.clock)
-    return Plan(result={"hypervisor": facts.as_result()})
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.hypervisor_info import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    run(Spec(options={"images_directory": {"type": "path", "default": "/var/lib/libvirt/images"}}), work)
+    run(*CALL)
 
 
 if __name__ == "__main__":

@@ -75,14 +75,14 @@ steps:
       seconds: 0.01
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow.arrive import plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.live_arrive import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    run(Spec(options={}, step=Step.ARRIVE), plan)
+    run(*CALL)
 
 
 if __name__ == "__main__":

@@ -98,19 +98,14 @@ steps:
       seconds: 0.3
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow.control import ORDERS, plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.live_control import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    options = {
-        "migration": {"type": "str", "required": True},
-        "order": {"type": "str", "required": True, "choices": list(ORDERS)},
-        "policy": {"type": "raw"},
-        "bandwidth_mib_s": {"type": "int"},
-    }
-    run(Spec(options=options), plan)
+    run(*CALL)
 
 
 if __name__ == "__main__":

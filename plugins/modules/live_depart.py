@@ -64,14 +64,14 @@ steps:
       seconds: 0.01
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow.depart import plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.live_depart import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    run(Spec(options={"arrived": {"type": "bool", "required": True}}, step=Step.DEPART), plan)
+    run(*CALL)
 
 
 if __name__ == "__main__":

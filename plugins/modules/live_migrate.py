@@ -102,21 +102,14 @@ steps:
       seconds: 12.5
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow.live import plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.live_migrate import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    options = {
-        "port": {"type": "int", "default": 22},
-        "identity_file": {"type": "path"},
-        "patience_s": {"type": "int", "default": 120},
-        "wait_s": {"type": "int", "default": 15},
-        "started": {"type": "bool", "default": False},
-    }
-    run(Spec(options=options, step=Step.LIVE), plan)
+    run(*CALL)
 
 
 if __name__ == "__main__":

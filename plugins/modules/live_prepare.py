@@ -56,14 +56,14 @@ steps:
       seconds: 0.1
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow.prepare import plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.live_prepare import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    run(Spec(options={}, step=Step.PREPARE), plan)
+    run(*CALL)
 
 
 if __name__ == "__main__":

@@ -125,26 +125,14 @@ steps:
       seconds: 0.001
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow.claim import plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.migration_claim import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    options = {
-        "role": {"type": "str", "choices": ["source", "destination"]},
-        "record": {"type": "dict"},
-        "owner": {"type": "str", "default": "unknown"},
-        "command": {"type": "str", "default": "unknown"},
-        "migration_user": {"type": "str", "default": "kvmops"},
-        "slots": {"type": "int", "default": 0},
-        "data": {"type": "str", "choices": [one.value for one in Data], "default": Data.DISCARD.value},
-        "back": {"type": "dict", "default": {}},
-    }
-    needed = ("phase", Phase.MOVE.value, ("role", "record"))
-    run(Spec(options=options, step=Step.CLAIM, required_if=(needed,)), plan)
+    run(*CALL)
 
 
 if __name__ == "__main__":

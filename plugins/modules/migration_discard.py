@@ -47,14 +47,14 @@ steps:
       seconds: 0.2
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow.discard import plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.migration_discard import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    run(Spec(options={}, step=Step.DISCARD), plan)
+    run(*CALL)
 
 
 if __name__ == "__main__":

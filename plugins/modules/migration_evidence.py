@@ -60,19 +60,14 @@ evidence:
     root_bytes: 42949672960
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow.evidence import plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.migration_evidence import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    options = {
-        "probe": {"type": "str"},
-        "probe_timeout_s": {"type": "int", "default": 10},
-        "force": {"type": "bool", "default": False},
-    }
-    run(Spec(options=options, step=Step.EVIDENCE), plan)
+    run(*CALL)
 
 
 if __name__ == "__main__":

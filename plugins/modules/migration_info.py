@@ -78,18 +78,14 @@ migrations:
       type: dict
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
-from ansible_collections.kvmops.mobility.plugins.module_utils._survey.migration import plan
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.migration_info import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    options = {
-        "guests": {"type": "list", "elements": "str"},
-        "migrations": {"type": "list", "elements": "str"},
-        "open_only": {"type": "bool", "default": False},
-    }
-    run(Spec(options=options, libvirt=False), plan)
+    run(*CALL)
 
 
 if __name__ == "__main__":

@@ -60,15 +60,14 @@ steps:
       seconds: 0.001
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow.release import plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.migration_release import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    options = {"owner": {"type": "str"}, "command": {"type": "str"}, "receipt": {"type": "dict"}}
-    run(Spec(options=options, libvirt=False, step=Step.RELEASE, required_together=(("owner", "command"),)), plan)
+    run(*CALL)
 
 
 if __name__ == "__main__":

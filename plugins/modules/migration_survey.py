@@ -65,13 +65,14 @@ migrations:
   elements: dict
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
-from ansible_collections.kvmops.mobility.plugins.module_utils._survey.everything import plan
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.migration_survey import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    run(Spec(options={"guests": {"type": "list", "elements": "str"}, "moves": {"type": "bool", "default": True}}), plan)
+    run(*CALL)
 
 
 if __name__ == "__main__":

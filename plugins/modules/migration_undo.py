@@ -84,19 +84,14 @@ steps:
       seconds: 0.004
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow.undo import plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.migration_undo import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    options = {
-        "only": {"type": "list", "elements": "str", "default": []},
-        "despite_start": {"type": "bool", "default": False},
-        "power_on": {"type": "bool", "default": False},
-    }
-    run(Spec(options=options, step=Step.UNDO), plan)
+    run(*CALL)
 
 
 if __name__ == "__main__":

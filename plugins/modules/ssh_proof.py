@@ -101,26 +101,14 @@ proofs:
           seconds: 0.21
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
-from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.proof import PARTS, USUAL, plan
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.ssh_proof import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    peer = {
-        "name": {"type": "str", "required": True},
-        "address": {"type": "str", "required": True},
-        "port": {"type": "int", "default": 22},
-        "user": {"type": "str"},
-    }
-    options = {
-        "peers": {"type": "list", "elements": "dict", "required": True, "options": peer},
-        "user": {"type": "str", "default": "kvmops"},
-        "identity_file": {"type": "path"},
-        "known_hosts_file": {"type": "path"},
-        "parts": {"type": "list", "elements": "str", "choices": list(PARTS), "default": list(USUAL)},
-    }
-    run(Spec(options=options, libvirt=False), plan)
+    run(*CALL)
 
 
 if __name__ == "__main__":

@@ -62,30 +62,14 @@ probes:
     /var/lib/libvirt/images/web1: 3b0d0a3c9a0e4d8ab6a7b1f1a4c5d6e7
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
-from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._survey import probe
 
-
-def work(context: Context) -> Plan:
-    """Plant or pull."""
-    if context.params["state"] == "absent":
-        return Plan(tuple(_pull(where, token) for where, token in context.params["probes"].items() if token))
-    return Plan(probe.planting(context.params["directories"], context.clock), result={"probes": {}})
-
-
-def _pull(where: str, token: str) -> Effect:
-    return Effect("pull", f"pull the probe in {where}", lambda: probe.pull(where, token))
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.storage_probe import CALL
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import run
 
 
 def main() -> None:
     """Entry point."""
-    options = {
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        "directories": {"type": "list", "elements": "path", "default": []},
-        "probes": {"type": "dict", "default": {}},
-    }
-    run(Spec(options=options, libvirt=False), work)
+    run(*CALL)
 
 
 if __name__ == "__main__":

@@ -23,10 +23,12 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._call.table import NAMES
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import errors
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.known_hosts_file import stored_fingerprint
 
+_STEP = "kvmops.mobility.migration_step"
 _GRACE_S = 30
 """What the controller waits beyond the hypervisor's own deadline, for the answer to come back."""
 
@@ -66,8 +68,15 @@ class StepAction(ActionBase):
         return self._finished(result, where, began)
 
     def carry_out(self, arguments: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
-        """What the step is: its module."""
-        done: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=variables)
+        """What the step is: its module, or the one that stands for all that a move calls."""
+        name = self._task.action.rpartition(".")[2]
+        if name not in NAMES:
+            done: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=variables)
+            return done
+        asked = {"module": name, "arguments": arguments}
+        done = self._execute_module(module_name=_STEP, module_args=asked, task_vars=variables)
+        if "invocation" in done:
+            done["invocation"] = {"module_args": arguments}
         return done
 
     def _finished(self, result: dict[str, Any], where: str, began: float) -> dict[str, Any]:

@@ -13,8 +13,6 @@ from typing import Any
 
 import yaml
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec
-
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = ROOT / "plugins"
 COLLECTION = "ansible_collections.kvmops.mobility"
@@ -70,11 +68,11 @@ def _module(module: str) -> Path:
 
 
 class Caught(Exception):
-    """Carries the Spec that a module gave to the frame."""
+    """Carries what the frame gave to Ansible for a module."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, argument_spec: dict[str, dict[str, Any]]) -> None:
         super().__init__()
-        self.spec = spec
+        self.argument_spec = argument_spec
 
 
 BLOCKS = ("block", "rescue", "always")

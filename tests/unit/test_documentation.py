@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils import _module
-from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec
 from ansible_collections.kvmops.mobility.tests.unit.repository import (
     COLLECTION,
     MODULES,
@@ -31,16 +30,15 @@ FRAME = {"deadline_s", "state_directory", "uri", "migration", "phase"}
 
 
 def argument_spec(module: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
-    """What the module gives to the frame, and what the frame adds."""
+    """What the module gives to the frame, with what the frame adds."""
 
-    def catch(spec: Spec, _work: object) -> None:
-        raise Caught(spec)
+    def catch(argument_spec: dict[str, dict[str, Any]], **_rules: object) -> None:
+        raise Caught(argument_spec)
 
-    code = importlib.import_module(f"{COLLECTION}.plugins.modules.{module}")
-    monkeypatch.setattr(code, "run", catch)
+    monkeypatch.setattr(_module, "AnsibleModule", catch)
     with pytest.raises(Caught) as caught:
-        code.main()
-    return _module._argument_spec(caught.value.spec)
+        importlib.import_module(f"{COLLECTION}.plugins.modules.{module}").main()
+    return caught.value.argument_spec
 
 
 def shape(option: Any) -> dict[str, Any]:

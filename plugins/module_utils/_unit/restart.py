@@ -106,9 +106,10 @@ def _failed(unit: str, message: str) -> MobilityError:
 def last_words(unit: str) -> str:
     """What a unit said last, to be put behind a message; empty when it said nothing.
 
-    Its main process is asked for by number too: what a process writes and ends at once, the journal ascribes to no unit.
+    Its main process is asked for by number too: to what one says that ends at once, the journal ascribes no unit.
     """
-    main = run(["systemctl", "show", "--property=ExecMainPID", "--value", "--", unit], timeout_s=_SHOW_S).stdout.strip()
+    shown = run(["systemctl", "show", "--property=ExecMainPID", "--value", "--", unit], timeout_s=_SHOW_S)
+    main = shown.stdout.strip()
     argv = ["journalctl", "--no-pager", "--boot", "--output=cat", f"--lines={_LAST_LINES}"]
     said = [f"_SYSTEMD_UNIT={unit}", "+", f"UNIT={unit}", *(["+", f"_PID={main}"] if int(main or 0) else [])]
     lines = run([*argv, *said], timeout_s=_SHOW_S, accept=range(256)).stdout.splitlines()

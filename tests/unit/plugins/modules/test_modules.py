@@ -11,19 +11,13 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._call import domain_info, hypervisor_info, storage_probe
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import image
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import GuestDefinition
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import NotFound, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._survey import everything, probe
-from ansible_collections.kvmops.mobility.plugins.modules import (
-    disk_resize,
-    domain_define,
-    domain_info,
-    domain_power,
-    hypervisor_info,
-    storage_probe,
-)
+from ansible_collections.kvmops.mobility.plugins.modules import disk_resize, domain_define, domain_power
 from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed, names
 from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
 

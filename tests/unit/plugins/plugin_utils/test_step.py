@@ -29,7 +29,7 @@ class Remote(StepAction):
     answer: ClassVar[Answer]
 
     def _execute_module(self, *_arguments: Any, **options: Any) -> dict[str, Any]:
-        self.sent = options["module_args"]
+        self.sent, self.module = options["module_args"], options.get("module_name")
         return type(self).answer()
 
 
@@ -100,6 +100,16 @@ def test_a_module_that_was_killed_gets_one() -> None:
     found = run(lambda: {"failed": True, "msg": "MODULE FAILURE", "rc": 137})
     assert (found["code"], found["msg"]) == ("MODULE_FAILED", "MODULE FAILURE")
     assert "c1" in found["remedy"]
+
+
+def test_what_a_move_calls_goes_as_one_module() -> None:
+    shown = {"invocation": {"module_args": {"module": "domain_info", "arguments": {"deadline_s": 7}}}}
+    plugin = action(answering(lambda: dict(shown)), delegate_to="c1")
+    plugin._task.action = "kvmops.mobility.domain_info"
+    found = plugin.run(task_vars={})
+    assert plugin.module == "kvmops.mobility.migration_step"
+    assert plugin.sent == {"module": "domain_info", "arguments": {"deadline_s": 7}}
+    assert found["invocation"] == {"module_args": {"deadline_s": 7}}
 
 
 @pytest.mark.parametrize(("given", "sent"), [({}, 7), ({"deadline_s": 99}, 99), ({"deadline_s": "5"}, "5")])

@@ -1,0 +1,16 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What M(kvmops.mobility.migration_survey) takes and does.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._module import Call, Spec
+from ansible_collections.kvmops.mobility.plugins.module_utils._survey.everything import plan
+
+CALL = Call(
+    Spec(options={"guests": {"type": "list", "elements": "str"}, "moves": {"type": "bool", "default": True}}), plan
+)
