@@ -17,7 +17,7 @@ from __future__ import annotations
 import argparse
 import random
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -76,10 +76,18 @@ def changes(allocated_mib: int, percent: int) -> list[int]:
     return [_DATA_MIB * _MIB + one * CLUSTER for one in sorted(chosen)]
 
 
+def written(at: int, salt: int) -> Iterator[str]:
+    """What qemu-io is told for one cluster: no two get the same content, which rsync would find in the other one."""
+    number = at // CLUSTER
+    yield f"write -q -P {1 + (number + salt) % 255} {at} {CLUSTER}\n"
+    for place in (1, 2):
+        yield f"write -q -P {1 + number // 255**place % 255} {at + place * 4096} 4096\n"
+
+
 def change(guest: Guest, percent: int) -> int:
     """Change so many of the clusters of a guest that is off; bytes."""
     places = changes(guest.cell.allocated_mib, percent)
-    typed = "".join(f"write -q -P {1 + at // CLUSTER % 255} {at} {CLUSTER}\n" for at in places)
+    typed = "".join(line for at in places for line in written(at, percent))
     disk = f"{guest.job.directory}/disk"
     guest.source.exec(["qemu-io", "-f", "qcow2", disk], stdin=typed, timeout_s=3600)
     return len(places) * CLUSTER

@@ -94,8 +94,8 @@ steps:
       seconds: 1.204
 """
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._daemon.listener import Transport
 from ansible_collections.kvmops.mobility.plugins.module_utils._daemon.listening import work
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.transport import Transport
 from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
 
 

@@ -30,14 +30,21 @@ extends_documentation_fragment:
   - kvmops.mobility.frame.libvirt
   - kvmops.mobility.frame.step
 options:
+  transport:
+    description: >-
+      How libvirt here reaches libvirt there: by V(ssh) as root, by V(tls) with the certificates of both, by V(tcp) as
+      C(auth.conf) here says. Memory and disks go between the two QEMU in any case.
+    type: str
+    choices: [ssh, tls, tcp]
+    default: ssh
   port:
-    description: Port of sshd on the destination.
+    description: Port there, of sshd or of libvirt's listener. V(0) for the usual one, 22, 16514 or 16509.
     type: int
-    default: 22
+    default: 0
   identity_file:
     description: >-
-      Private key on this hypervisor that libvirt's ssh uses. Without it, those of root. Host keys are looked for where
-      root's ssh looks for them: libvirt names no other file to it.
+      O(transport=ssh) - private key on this hypervisor that libvirt's ssh uses. Without it, those of root. Host keys
+      are looked for where root's ssh looks for them: libvirt names no other file to it.
     type: path
   patience_s:
     description: >-
@@ -56,7 +63,7 @@ options:
     default: false
 requirements:
   - libvirt 8.0 and QEMU 6.2 or later
-  - root of this hypervisor logs in as root on the destination by ssh
+  - libvirt here reaches libvirt on the destination by O(transport), as M(kvmops.mobility.ssh_proof) proves it
 seealso:
   - module: kvmops.mobility.live_prepare
   - module: kvmops.mobility.live_arrive

@@ -56,6 +56,14 @@ options:
   known_hosts_file:
     description: Known hosts file on this host. Without it, as for O(identity_file).
     type: path
+  listen_port:
+    description: O(parts=tls), O(parts=tcp) - the port of libvirt's listener there. V(0) for its own.
+    type: int
+    default: 0
+  migration_port:
+    description: O(parts=ports) - the first port that QEMU listens on there (C(migration_port_min) of C(qemu.conf)).
+    type: int
+    default: 49152
   parts:
     description: What to prove.
     type: list

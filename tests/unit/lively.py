@@ -56,7 +56,8 @@ class Side:
 
     def params(self, **values: Any) -> dict[str, Any]:
         default = {
-            "port": 22,
+            "transport": "ssh",
+            "port": 0,
             "identity_file": None,
             "patience_s": 120,
             "wait_s": 5,

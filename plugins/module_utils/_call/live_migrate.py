@@ -9,11 +9,13 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.live import plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.transport import Transport
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._module import Call, Spec
 
 _OPTIONS = {
-    "port": {"type": "int", "default": 22},
+    "transport": {"type": "str", "choices": [one.value for one in Transport], "default": Transport.SSH.value},
+    "port": {"type": "int", "default": 0},
     "identity_file": {"type": "path"},
     "patience_s": {"type": "int", "default": 120},
     "wait_s": {"type": "int", "default": 15},

@@ -22,6 +22,8 @@ _OPTIONS = {
     "user": {"type": "str", "default": "kvmops"},
     "identity_file": {"type": "path"},
     "known_hosts_file": {"type": "path"},
+    "listen_port": {"type": "int", "default": 0},
+    "migration_port": {"type": "int", "default": 49152},
     "parts": {"type": "list", "elements": "str", "choices": list(PARTS), "default": list(USUAL)},
 }
 CALL = Call(Spec(options=_OPTIONS, libvirt=False), plan)

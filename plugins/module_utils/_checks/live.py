@@ -62,10 +62,16 @@ def copied(move: Move) -> tuple[DiskFacts, ...]:
 
 
 def requested(move: Move) -> Options:
-    """The options as they were asked for, with what the storage says of *copy_disks*."""
+    """The options as they were asked for, with what the storage says of *copy_disks* and libvirt's files of *tls*."""
     if move.request.live is None:
         return Options(copy_disks=False)
-    return replace(move.request.live.options, copy_disks=bool(copied(move)))
+    given = move.request.live.options
+    return replace(given, copy_disks=bool(copied(move)), tls=given.tls or bool(tls_forced_by(move)))
+
+
+def tls_forced_by(move: Move) -> tuple[str, ...]:
+    """The hypervisors whose libvirt would refuse memory in the clear."""
+    return tuple(name for name, facts in _ends(move) if facts.migrate_tls_forced)
 
 
 def used(move: Move) -> tuple[Options, tuple[str, ...]]:

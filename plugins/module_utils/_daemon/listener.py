@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._daemon.layout import (
     LOCAL,
@@ -24,21 +23,10 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._daemon.layout imp
     Facts,
     Layout,
 )
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.transport import PORTS, Transport
 
 _LISTEN = "--listen"
 _TIMEOUT = "--timeout"
-
-
-class Transport(Enum):
-    """How another libvirt gets in."""
-
-    SSH = "ssh"
-    TLS = "tls"
-    TCP = "tcp"
-
-
-PORTS = {Transport.TLS: 16514, Transport.TCP: 16509}
-"""libvirt's own."""
 
 
 @dataclass(frozen=True)

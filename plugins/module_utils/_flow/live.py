@@ -14,11 +14,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlencode
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, NotFound, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import stored
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.prepare import live
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt import transport
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import OFF, Domain, Pause
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.job import Job
 from ansible_collections.kvmops.mobility.plugins.module_utils._live import program
@@ -35,7 +35,6 @@ _ENDING_POLL_S = 0.05
 _AGAIN_S = 1.0
 _QUIET_S = 1.0
 """No job for so long after the unit was ended: a request of its that was on its way has been heard by then."""
-_SSH_PORT = 22
 _RECOVER = "Run kvmops.mobility.recover; until then start, resume and destroy it on neither side."
 
 
@@ -186,27 +185,14 @@ def _watching(context: Context, now: Here, name: str, undo: Mapping[str, Any] | 
 
 
 def _ordered(context: Context, migration: Migration) -> Ordered:
-    params = context.params
+    params, address = context.params, migration.destination_address
+    way = transport.Transport(params["transport"])
     return Ordered(
         uri=params["uri"],
-        peer_uri=peer_uri(migration.destination_address, params["port"], params["identity_file"] or ""),
-        migrate_uri=f"tcp://{_host(migration.destination_address)}",
+        peer_uri=transport.uri(way, address, params["port"], params["identity_file"] or ""),
+        migrate_uri=f"tcp://{transport.host(address)}",
         patience_s=float(params["patience_s"]),
     )
-
-
-def peer_uri(address: str, port: int, identity_file: str) -> str:
-    """libvirt on the destination, through ssh of root here to root there, which never asks anything.
-
-    The host key is looked for where root's ssh looks: libvirt's way through the program ssh takes no other file.
-    """
-    where = _host(address) if port == _SSH_PORT else f"{_host(address)}:{port}"
-    query = {"no_tty": "1", **({"keyfile": identity_file} if identity_file else {})}
-    return f"qemu+ssh://root@{where}/system?{urlencode(query, quote_via=quote)}"
-
-
-def _host(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
 
 
 def _waiting(context: Context, now: Here, *, tell: bool) -> Effect:

@@ -260,6 +260,8 @@ class HypervisorFacts:
     """Unix time on the hypervisor, seconds."""
     qemu_nbd: bool = False
     """qemu-nbd is there, which exports a disk for a mirror to write to."""
+    migrate_tls_forced: bool = False
+    """libvirt there refuses live migrations whose memory goes in the clear (migrate_tls_force of qemu.conf)."""
 
     def as_result(self) -> dict[str, Any]:
         """Plain JSON."""

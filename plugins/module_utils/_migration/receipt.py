@@ -9,7 +9,7 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import human_bytes
@@ -295,7 +295,7 @@ def _steps(
                 began[entry.step] = entry
             elif entry.step in began:
                 first = began.pop(entry.step)
-                lines.append((first.at - ahead, _ended(host, first, entry)))
+                lines.append((first.at - ahead, _ended(host, first, replace(entry, at=_over(entries, entry)))))
         lines += [(one.at - ahead, StepLine(one.step.value, host, None, "did not end")) for one in began.values()]
     return tuple(line for _at, line in sorted(lines, key=lambda pair: pair[0]))
 
@@ -305,6 +305,14 @@ def _joined(entries: Sequence[Entry]) -> list[Entry]:
     mine = [n for n, one in enumerate(entries) if one.step is Step.LIVE and not one.effect]
     inner = set(mine[1:] if mine and entries[mine[-1]].event is Event.BEGIN else mine[1:-1])
     return [one for n, one in enumerate(entries) if n not in inner]
+
+
+def _over(entries: Sequence[Entry], ended: Entry) -> float:
+    """When a step was over, Unix time. For a mirror, when the hand-over begins: waiting leaves no line."""
+    if ended.step is not Step.MIRROR or ended.event is not Event.END:
+        return ended.at
+    following = (one for one in entries if one.step is Step.HAND_OVER and one.phase is ended.phase)
+    return next((one.at for one in following if one.event is Event.BEGIN and one.at >= ended.at), ended.at)
 
 
 def _ended(host: str, began: Entry, ended: Entry) -> StepLine:

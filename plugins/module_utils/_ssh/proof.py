@@ -21,6 +21,7 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, MobilityError
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.transport import Transport, uri
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import errors, identity
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.known_hosts_file import stored_fingerprint
@@ -33,7 +34,7 @@ USUAL = (SSH, RSYNC, SOCKET, LIBVIRT)
 _WITHOUT_LOGIN = (LIBVIRT, TLS, TCP, PORTS)
 """These do not go as the user."""
 _FIRST_PORT = 49152
-"""QEMU listens on it and those above, unless migration_port_min of qemu.conf says another."""
+"""QEMU listens on it and those above, unless migration_port_min of qemu.conf says another (libvirt's default)."""
 _PORT_S = 3
 _AT_ONCE = 8
 _TIMEOUT_S = 20
@@ -83,6 +84,10 @@ class Target:
     port: int
     user: str
     identity: identity.Identity
+    listen_port: int = 0
+    """Of libvirt's listener there; 0: its own."""
+    migration_port: int = _FIRST_PORT
+    """The first that QEMU listens on there."""
 
     @property
     def ssh(self) -> tuple[str, ...]:
@@ -122,15 +127,16 @@ def plan(context: Context) -> Plan:
     """Every peer, several at once. Nothing is changed here; what is written there is taken away again."""
     params = context.params
     found = identity.of(params["user"], params["identity_file"], params["known_hosts_file"])
-    targets = [_target(one, params["user"], found) for one in params["peers"]]
+    ports = (params["listen_port"], params["migration_port"])
+    targets = [_target(one, params["user"], found, *ports) for one in params["peers"]]
     wanted = [part for part in PARTS if part in params["parts"]]
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         proofs = list(pool.map(lambda one: list(prove(one, wanted, context.monotonic)), targets))
     return Plan(result={"proofs": [_result(one, parts) for one, parts in zip(targets, proofs)]})
 
 
-def _target(peer: Mapping[str, Any], user: str, found: identity.Identity) -> Target:
-    return Target(peer["name"], peer["address"], peer["port"], peer["user"] or user, found)
+def _target(peer: Mapping[str, Any], user: str, found: identity.Identity, *ports: int) -> Target:
+    return Target(peer["name"], peer["address"], peer["port"], peer["user"] or user, found, *ports)
 
 
 def _result(target: Target, proofs: Sequence[Proof]) -> Mapping[str, Any]:
@@ -248,36 +254,35 @@ def _all(link: socket.socket) -> bytes:
 
 def _libvirt(target: Target) -> None:
     """What libvirt does for a peer-to-peer migration: root's ssh, with root's own files."""
-    port = "" if target.port == 22 else f":{target.port}"
-    _run(target, ["virsh", "-c", f"qemu+ssh://root@{_host(target)}{port}/system?no_tty=1", "hostname"], LIBVIRT)
+    _ask(target, LIBVIRT, uri(Transport.SSH, target.address, target.port))
 
 
 def _tls(target: Target) -> None:
     """A handshake of both certificates, by the address that is used for moves."""
-    _run(target, ["virsh", "-c", f"qemu+tls://{_host(target)}/system", "hostname"], TLS)
+    _ask(target, TLS, uri(Transport.TLS, target.address, target.listen_port))
 
 
 def _tcp(target: Target) -> None:
     """As whom root's auth.conf says; nobody is asked."""
-    _run(target, ["virsh", "-c", f"qemu+tcp://{_host(target)}/system", "hostname"], TCP)
+    _ask(target, TCP, uri(Transport.TCP, target.address, target.listen_port))
 
 
-def _host(target: Target) -> str:
-    return f"[{target.address}]" if ":" in target.address else target.address
+def _ask(target: Target, part: str, where: str) -> None:
+    _run(target, ["virsh", "-c", where, "hostname"], part)
 
 
 def _ports(target: Target) -> None:
     """Whether a firewall lets the memory of a guest through. Mostly nobody listens there, and that is an answer too."""
     try:
-        socket.create_connection((target.address, _FIRST_PORT), timeout=_PORT_S).close()
+        socket.create_connection((target.address, target.migration_port), timeout=_PORT_S).close()
     except ConnectionRefusedError:
         return
     except OSError as error:
         raise MobilityError(
             "LIVE_PORTS_CLOSED",
             target.name,
-            f"its port {_FIRST_PORT} does not answer: {error.strerror or error}.",
-            "Let the source through to the ports 49152 to 49215 there, or to those that its qemu.conf names.",
+            f"its port {target.migration_port} does not answer: {error.strerror or error}.",
+            "Let the source through to the ports there that its qemu.conf names, or else to 49152 to 49215.",
         ) from None
 
 

@@ -15,6 +15,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
+from ansible_collections.kvmops.mobility.plugins.module_utils._conf import virconf
+from ansible_collections.kvmops.mobility.plugins.module_utils._conf.text import Syntax
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import image
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import GuestDefinition
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, NotFound
@@ -30,6 +32,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts i
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
 
 _QUICK_S = 20
+_FORCE = "migrate_tls_force"
 
 
 def survey(hypervisor: Hypervisor, store: Store, images: str, clock: Callable[[], float]) -> HypervisorFacts:
@@ -57,6 +60,7 @@ def survey(hypervisor: Hypervisor, store: Store, images: str, clock: Callable[[]
         rsync_zstd=_rsync_zstd(),
         clock=clock(),
         qemu_nbd=shutil.which("qemu-nbd") is not None,
+        migrate_tls_forced=_tls_forced(),
     )
 
 
@@ -74,6 +78,14 @@ def _meminfo_mib(path: str = "/proc/meminfo") -> dict[str, int]:
 def _bridges(root: str = "/sys/class/net") -> tuple[str, ...]:
     links = Path(root)
     return tuple(sorted(one.name for one in links.iterdir() if (one / "bridge").is_dir())) if links.is_dir() else ()
+
+
+def _tls_forced(path: str = "/etc/libvirt/qemu.conf") -> bool:
+    """As libvirt reads it. One that libvirt could not read, it could not have started with."""
+    try:
+        return virconf.parse(Path(path).read_text(encoding="utf-8", errors="surrogateescape")).get(_FORCE) == 1
+    except (OSError, Syntax):
+        return False
 
 
 def _rsync_zstd() -> bool:

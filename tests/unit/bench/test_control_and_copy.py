@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -56,6 +57,15 @@ def test_changes_are_so_many_different_clusters_of_the_content() -> None:
     assert len(set(places)) == 102
     assert all(place % copy.CLUSTER == 0 and 2 << 20 <= place < 66 << 20 for place in places)
     assert places == copy.changes(64, 10)
+
+
+@pytest.mark.parametrize("numbers", [range(70000), range(2**18 - 300, 2**18)])
+def test_no_two_clusters_get_the_same_content(numbers: range) -> None:
+    """What rsync finds in another cluster it does not send."""
+    told = ["".join(copy.written(number * copy.CLUSTER, 10)) for number in numbers]
+    patterns = {tuple(re.findall(r"-P (\d+)", one)) for one in told}
+    assert len(patterns) == len(told)
+    assert told[1].splitlines()[1].endswith(f" {copy.CLUSTER + 4096} 4096")
 
 
 def test_something_changes_at_least() -> None:

@@ -27,11 +27,11 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._daemon.listener i
     DROP_IN,
     Address,
     Now,
-    Transport,
     wanted,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._daemon.listening import check_usable
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.transport import Transport
 
 SHOWN = """\
 Id=libvirtd.service

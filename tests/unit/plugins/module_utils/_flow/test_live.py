@@ -65,10 +65,6 @@ def test_it_starts_a_unit_and_says_how_far_it_is(here: Side) -> None:
     assert derive_alone(here.bed.journal(), "source") is Status.MIGRATING
 
 
-def test_addresses_of_version_six_are_put_in_brackets() -> None:
-    assert flow.peer_uri("2001:db8::2", 22, "") == "qemu+ssh://root@[2001:db8::2]/system?no_tty=1"
-
-
 def test_later_calls_attach_and_leave_no_line(here: Side) -> None:
     begin(here)
     lines = len(here.bed.journal())

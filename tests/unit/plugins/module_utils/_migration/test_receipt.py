@@ -142,6 +142,15 @@ def test_the_bytes_of_a_mirror_are_libvirts_count() -> None:
     assert not any("mirrored " in one for one in build(a_migration(), Phase.MOVE, source, destination).lines())
 
 
+def test_a_mirror_goes_on_until_the_guest_is_handed_over() -> None:
+    source, destination = moved()
+    mirrored = step(Step.MIRROR, 50.0, 65.0)
+    took = {one.step: one.seconds for one in build(a_migration(), Phase.MOVE, (*mirrored, *source), destination).steps}
+    assert took["mirror"] == 50.0
+    alone = build(a_migration(), Phase.MOVE, mirrored, ()).steps
+    assert [(one.step, one.seconds) for one in alone] == [("mirror", 15.0)]
+
+
 def test_a_move_in_lines() -> None:
     text = "\n".join(build(a_migration(), Phase.MOVE, *moved()).lines())
     assert text.startswith("web1: VERIFY_RESIZE (migration id-0)\n")
