@@ -33,6 +33,12 @@ KIND = Kind(
     unreadable="CONF_UNREADABLE",
     unsafe="CONF_UNSAFE",
 )
+OPTIONS: dict[str, dict[str, Any]] = {
+    "unmanaged": {"type": "bool", "default": False},
+    "validate": {"type": "str", "default": ""},
+    "backup": {"type": "bool", "default": False},
+}
+"""Parameters of every module that edits a configuration file; doc_fragments/conf.py has their words."""
 _VALIDATE_S = 60
 _HIDDEN = "********"
 
