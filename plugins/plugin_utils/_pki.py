@@ -16,7 +16,6 @@ import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import write_durably
@@ -26,15 +25,12 @@ try:
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 except ImportError:
     HAS_CRYPTOGRAPHY = False
 else:
     HAS_CRYPTOGRAPHY = True
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 
 _BACKDATED = datetime.timedelta(minutes=5)
 """Clocks differ a little."""
@@ -77,8 +73,9 @@ class Authority(Signer):
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
         )
-        write_durably(Path(self.path), _private(key, self.passphrase).encode("ascii"))
+        # The key last: who is killed in between has made none, and the next one makes both.
         write_durably(Path(f"{self.path}.pem"), certificate.public_bytes(serialization.Encoding.PEM))
+        write_durably(Path(self.path), _private(key, self.passphrase).encode("ascii"))
 
     def certificate(self) -> str:
         """Its own certificate, as PEM. Raises Refused(TLS_CA_UNUSABLE)."""
@@ -109,13 +106,15 @@ class Authority(Signer):
         )
         return Pair(certificate.public_bytes(serialization.Encoding.PEM).decode("ascii"), _private(key, ""))
 
-    def _key(self) -> CertificateIssuerPrivateKeyTypes:
+    def _key(self) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
         try:
             with open(self.path, "rb") as handle:
                 key = serialization.load_pem_private_key(handle.read(), self.passphrase.encode() or None)
         except (OSError, ValueError, TypeError) as error:
             raise self._unusable(f"its private key cannot be read: {error}.") from None
-        return key  # type: ignore[return-value]  # what signs; anything else would fail when it does
+        if not isinstance(key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey)):
+            raise self._unusable("its private key is neither of ECDSA nor of RSA.")
+        return key
 
     def _unusable(self, why: str) -> Refused:
         return Refused(
