@@ -116,6 +116,7 @@ steps:
       seconds: 0.002
 """
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._conf.edit import OPTIONS
 from ansible_collections.kvmops.mobility.plugins.module_utils._conf.libvirt_edit import work
 from ansible_collections.kvmops.mobility.plugins.module_utils._conf.libvirt_options import FILES
 from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
@@ -129,9 +130,7 @@ def main() -> None:
         "settings": {"type": "dict", "default": {}},
         "unset": {"type": "list", "elements": "str", "default": []},
         "libvirt_version": {"type": "str", "default": ""},
-        "unmanaged": {"type": "bool", "default": False},
-        "validate": {"type": "str", "default": ""},
-        "backup": {"type": "bool", "default": False},
+        **OPTIONS,
     }
     run(Spec(options=options, libvirt=False), work)
 

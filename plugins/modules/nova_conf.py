@@ -147,6 +147,7 @@ steps:
       seconds: 0.002
 """
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._conf.edit import OPTIONS
 from ansible_collections.kvmops.mobility.plugins.module_utils._conf.nova_edit import work
 from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
 
@@ -159,9 +160,7 @@ def main() -> None:
         "unset": {"type": "dict", "default": {}},
         "modernize": {"type": "bool", "default": False},
         "nova_version": {"type": "str", "default": ""},
-        "unmanaged": {"type": "bool", "default": False},
-        "validate": {"type": "str", "default": ""},
-        "backup": {"type": "bool", "default": False},
+        **OPTIONS,
     }
     run(Spec(options=options, libvirt=False), work)
 

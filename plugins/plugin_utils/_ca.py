@@ -13,12 +13,10 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import base64
-import contextlib
-import fcntl
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +24,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._command import Co
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.certificate import HOST, Certificate, Wanted, parse
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.keys import PublicKey, parse_public
+from ansible_collections.kvmops.mobility.plugins.plugin_utils._signer import Signer
 
 _TIMEOUT_S = 30
 _KRL_TIME = 20
@@ -37,17 +36,15 @@ _ASKPASS = '#!/bin/sh\nprintf "%s\\n" "$KVMOPS_CA_PASSPHRASE"\n'
 
 
 @dataclass(frozen=True)
-class Authority:
-    """A key on the controller that signs."""
+class Authority(Signer):
+    """Signs certificates of SSH."""
 
-    path: str
-    passphrase: str = ""
     agent: bool = False
     """The private key is in ssh-agent; only the public half need be in a file."""
 
     def exists(self) -> bool:
         """Whether it was made."""
-        return os.path.exists(f"{self.path}.pub" if self.agent else self.path)
+        return os.path.exists(f"{self.path}.pub") if self.agent else super().exists()
 
     def public(self) -> PublicKey:
         """Its public key. Raises Refused(CA_UNUSABLE)."""
@@ -64,14 +61,6 @@ class Authority:
         os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
         words = ["-q", "-t", "ed25519", "-C", "kvmops.mobility certificate authority", "-f", self.path]
         self._keygen([*words, *([] if self.passphrase else ["-N", ""])])
-
-    @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """One at a time: every host's certificates are signed by a process of their own."""
-        os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-        with open(f"{self.path}.lock", "w", encoding="ascii") as handle:
-            fcntl.flock(handle.fileno(), fcntl.LOCK_EX)
-            yield
 
     def issued(self) -> list[dict[str, Any]]:
         """What was signed, in order."""

@@ -11,30 +11,26 @@ PRIVATE to the collection kvmops.mobility.
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import fcntl
 import ipaddress
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import write_durably
+from ansible_collections.kvmops.mobility.plugins.plugin_utils._signer import Signer
 
 try:
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 except ImportError:
     HAS_CRYPTOGRAPHY = False
 else:
     HAS_CRYPTOGRAPHY = True
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 
 _BACKDATED = datetime.timedelta(minutes=5)
 """Clocks differ a little."""
@@ -62,24 +58,8 @@ def check_library() -> None:
 
 
 @dataclass(frozen=True)
-class Authority:
-    """A key on the controller that signs; its certificate is beside it."""
-
-    path: str
-    """Of the private key; C(PATH.pem) is the certificate."""
-    passphrase: str = ""
-
-    def exists(self) -> bool:
-        """Whether it was made."""
-        return os.path.exists(self.path)
-
-    @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """One at a time: every host's certificate is signed by a process of its own."""
-        os.makedirs(os.path.dirname(self.path), mode=0o700, exist_ok=True)
-        with open(f"{self.path}.lock", "w", encoding="ascii") as handle:
-            fcntl.flock(handle.fileno(), fcntl.LOCK_EX)
-            yield
+class Authority(Signer):
+    """Signs certificates of TLS; its own is beside its key, in C(PATH.pem)."""
 
     def make(self, now: datetime.datetime) -> None:
         """Make it, readable by this user alone; valid for ten years."""
@@ -93,8 +73,9 @@ class Authority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .sign(key, hashes.SHA256())
         )
-        _write(self.path, _private(key, self.passphrase))
-        _write(f"{self.path}.pem", certificate.public_bytes(serialization.Encoding.PEM).decode("ascii"))
+        # The key last: who is killed in between has made none, and the next one makes both.
+        write_durably(Path(f"{self.path}.pem"), certificate.public_bytes(serialization.Encoding.PEM))
+        write_durably(Path(self.path), _private(key, self.passphrase).encode("ascii"))
 
     def certificate(self) -> str:
         """Its own certificate, as PEM. Raises Refused(TLS_CA_UNUSABLE)."""
@@ -125,13 +106,15 @@ class Authority:
         )
         return Pair(certificate.public_bytes(serialization.Encoding.PEM).decode("ascii"), _private(key, ""))
 
-    def _key(self) -> CertificateIssuerPrivateKeyTypes:
+    def _key(self) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
         try:
             with open(self.path, "rb") as handle:
                 key = serialization.load_pem_private_key(handle.read(), self.passphrase.encode() or None)
         except (OSError, ValueError, TypeError) as error:
             raise self._unusable(f"its private key cannot be read: {error}.") from None
-        return key  # type: ignore[return-value]  # what signs; anything else would fail when it does
+        if not isinstance(key, (ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey)):
+            raise self._unusable("its private key is neither of ECDSA nor of RSA.")
+        return key
 
     def _unusable(self, why: str) -> Refused:
         return Refused(
@@ -184,17 +167,6 @@ def _private(key: ec.EllipticCurvePrivateKey, passphrase: str) -> str:
         protection = serialization.BestAvailableEncryption(passphrase.encode())
     form = serialization.PrivateFormat.PKCS8
     return key.private_bytes(serialization.Encoding.PEM, form, protection).decode("ascii")
-
-
-def _write(path: str, text: str) -> None:
-    """Whole or not at all, for this user alone."""
-    scratch = f"{path}.new"
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as handle:
-        handle.write(text)
-        handle.flush()
-        os.fsync(handle.fileno())
-    os.replace(scratch, path)
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ UUID = "6c8f0f0e-0000-4000-8000-000000000001"
 OTHER_UUID = "6c8f0f0e-0000-4000-8000-000000000002"
 THIRD_UUID = "6c8f0f0e-0000-4000-8000-000000000003"
 DIRECTORY = "/var/lib/libvirt/images/web1"
+MIB = 2**20
 
 
 def domain_xml(name: str = "web1", uuid: str = UUID, extra: Mapping[str, str] | None = None, **values: Any) -> str:

@@ -14,7 +14,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt import do
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
-from ansible_collections.kvmops.mobility.tests.unit.bed import Agent, Bed, Connection
+from ansible_collections.kvmops.mobility.tests.unit.bed import Bed
+from ansible_collections.kvmops.mobility.tests.unit.driver import Agent, Connection
 from ansible_collections.kvmops.mobility.tests.unit.units import Units
 
 # How long an example takes is the machine's business: one that does several things at a time is slow now and then.

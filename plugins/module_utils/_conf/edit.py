@@ -11,8 +11,7 @@ from __future__ import annotations
 import os
 import shlex
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +19,13 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._command import ru
 from ansible_collections.kvmops.mobility.plugins.module_utils._conf.text import Syntax, differing, is_secret, printable
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, NotFound, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._file import text as files
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.replacing import effects
 from ansible_collections.kvmops.mobility.plugins.module_utils._file.text import Kind, Text
-from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan
 
 KIND = Kind(
     "configuration file",
-    most_bytes=10 * 2**20,
+    most_bytes=10 * 2**20,  # libvirt reads no larger ones either
     busy="CONF_BUSY",
     immutable="CONF_IMMUTABLE",
     invalid="CONF_INVALID",
@@ -33,7 +33,12 @@ KIND = Kind(
     unreadable="CONF_UNREADABLE",
     unsafe="CONF_UNSAFE",
 )
-"""libvirt reads no larger ones either."""
+OPTIONS: dict[str, dict[str, Any]] = {
+    "unmanaged": {"type": "bool", "default": False},
+    "validate": {"type": "str", "default": ""},
+    "backup": {"type": "bool", "default": False},
+}
+"""Parameters of every module that edits a configuration file; doc_fragments/conf.py has their words."""
 _VALIDATE_S = 60
 _HIDDEN = "********"
 
@@ -103,13 +108,8 @@ def plan(context: Context, edit: Callable[[str], Edited]) -> Plan:
     data = _encoded(edited.text)
     if params["validate"]:
         _validate(context, text, data)
-    if text.status is not None:
-        files.check_writable(text)
-    effects = [Effect("replace", f"replace {text.real}", lambda: files.write(text, data))]
-    if params["backup"] and text.status is not None:
-        effects.insert(0, Effect("back_up", f"copy {text.real} beside it", lambda: _back_up(text, context)))
     old, new = differing(before, edited.text)
-    return Plan(tuple(effects), result, before=old, after=new)
+    return Plan(effects(context, text, data), result, before=old, after=new)
 
 
 def _no_directory(context: Context, text: Text) -> None:
@@ -166,8 +166,3 @@ def _mistake(argv: Sequence[str], text: Text, data: bytes) -> str | None:
                 raise
             return " ".join(error.message.split())
     return None
-
-
-def _back_up(text: Text, context: Context) -> Mapping[str, Any]:
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(context.clock()))
-    return {"backup_file": files.back_up(text, stamp)}

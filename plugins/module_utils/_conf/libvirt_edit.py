@@ -17,12 +17,14 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._conf.edit import 
 from ansible_collections.kvmops.mobility.plugins.module_utils._conf.libvirt_options import FILES
 from ansible_collections.kvmops.mobility.plugins.module_utils._conf.option import (
     Option,
+    as_read_by,
+    check_once,
     check_version,
     known,
     not_allowed,
+    read,
     version_of,
 )
-from ansible_collections.kvmops.mobility.plugins.module_utils._conf.text import Syntax
 from ansible_collections.kvmops.mobility.plugins.module_utils._conf.virconf import Value
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan
@@ -33,9 +35,7 @@ def work(context: Context) -> Plan:
     params = context.params
     settings = wanted(params)
     unset = list(params["unset"])
-    both = sorted({*settings} & {*unset})
-    if both:
-        raise Refused("OPTION_TWICE", both[0], "is to be set and to be unset.", "Name it in one of the two.")
+    check_once(settings, unset)
     return plan(context, lambda text: edit(text, settings, unset))
 
 
@@ -68,10 +68,8 @@ def wanted(params: Mapping[str, Any]) -> dict[str, Value]:
 
 
 def _managed(name: str, option: Option, value: object) -> Value:
-    read = option.read(value)
-    if read is None:
-        raise not_allowed(name, value, option.words)
-    return _checked(name, int(read) if isinstance(read, bool) else read)
+    found = read(name, option, value)
+    return _checked(name, int(found) if isinstance(found, bool) else found)
 
 
 def _unmanaged(name: str, value: object) -> Value:
@@ -85,10 +83,8 @@ def _unmanaged(name: str, value: object) -> Value:
 
 
 def _checked(name: str, value: Value) -> Value:
-    try:
+    with as_read_by("libvirt", name, value):
         virconf.parse(f"{name} = {virconf.render(value)}\n")
-    except (ValueError, Syntax) as error:
-        raise not_allowed(name, value, f"what libvirt can read ({error})") from None
     return value
 
 

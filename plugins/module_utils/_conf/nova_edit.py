@@ -17,17 +17,16 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._conf.nova_options
 from ansible_collections.kvmops.mobility.plugins.module_utils._conf.nova_translation import Translation, translations
 from ansible_collections.kvmops.mobility.plugins.module_utils._conf.option import (
     Option,
+    as_read_by,
+    check_once,
     check_version,
     known,
     not_allowed,
+    read,
     version_of,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._conf.oslo import OsloConf
-from ansible_collections.kvmops.mobility.plugins.module_utils._conf.text import Syntax
-from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan
-
-_NO_OPTIONS: Mapping[str, Option] = {}
 
 
 def work(context: Context) -> Plan:
@@ -35,9 +34,7 @@ def work(context: Context) -> Plan:
     params = context.params
     settings = wanted(params)
     unset = list(_unwanted(params))
-    both = sorted({*settings} & {*unset})
-    if both:
-        raise Refused("OPTION_TWICE", shown(both[0]), "is to be set and to be unset.", "Name it in one of the two.")
+    check_once(map(shown, settings), map(shown, unset))
     return plan(context, lambda text: edit(text, settings, unset, modernize=params["modernize"]))
 
 
@@ -59,11 +56,11 @@ def wanted(params: Mapping[str, Any]) -> dict[tuple[str, str], tuple[str, ...]]:
             raise not_allowed(f"[{section}]", options, "options and their values")
         for name, value in options.items():
             place = (section, name)
-            option = SECTIONS.get(section, _NO_OPTIONS).get(name)
+            option = _options(section).get(name)
             if option is None and params["unmanaged"]:
                 texts = tuple(_text(shown(place), one) for one in (value if isinstance(value, list) else [value]))
             else:
-                option = known(name, SECTIONS.get(section, _NO_OPTIONS), f"section [{section}] of nova.conf")
+                option = _known(place)
                 check_version(shown(place), option, version, "Nova")
                 texts = (_managed(shown(place), option, value),)
             found[place] = _checked(place, texts)
@@ -76,17 +73,23 @@ def _unwanted(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             raise not_allowed(f"[{section}]", names, "a list of names")
         for name in names:
             if not params["unmanaged"]:
-                known(name, SECTIONS.get(section, _NO_OPTIONS), f"section [{section}] of nova.conf")
+                _known((section, name))
             yield section, name
+
+
+def _options(section: str) -> Mapping[str, Option]:
+    return SECTIONS.get(section, {})
+
+
+def _known(place: tuple[str, str]) -> Option:
+    section, name = place
+    return known(name, _options(section), f"section [{section}] of nova.conf")
 
 
 def _managed(name: str, option: Option, value: object) -> str:
     if isinstance(value, str) and "$" in value:
         return value  # oslo.config puts another option's value there; what that is, only it knows
-    read = option.read(value)
-    if read is None:
-        raise not_allowed(name, value, option.words)
-    return str(read)
+    return str(read(name, option, value))
 
 
 def _text(name: str, value: object) -> str:
@@ -97,10 +100,8 @@ def _text(name: str, value: object) -> str:
 
 def _checked(place: tuple[str, str], values: tuple[str, ...]) -> tuple[str, ...]:
     """Only what comes back as it was given."""
-    try:
+    with as_read_by("oslo.config", shown(place), values):
         back = oslo.parse("").set(*place, values).get(*place)
-    except (ValueError, Syntax) as error:
-        raise not_allowed(shown(place), values, f"what oslo.config can read ({error})") from None
     if back != values:
         raise not_allowed(shown(place), values, "what oslo.config can read back as it was")
     return values
@@ -160,7 +161,7 @@ def _instead(conf: OsloConf, old: Sequence[Translation]) -> dict[tuple[str, str]
 
 def _same(place: tuple[str, str], before: tuple[str, ...], values: tuple[str, ...]) -> bool:
     """Whether it says that already: C(true) is True, and of several values of a single option the last counts."""
-    option = SECTIONS.get(place[0], _NO_OPTIONS).get(place[1])
+    option = _options(place[0]).get(place[1])
     if not before or option is None:
         return before[-1:] == values if len(values) == 1 and before else before == values
     if "$" in before[-1] or "$" in values[0]:

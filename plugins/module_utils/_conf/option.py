@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
 from typing import Any
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._conf.text import is_secret
+from ansible_collections.kvmops.mobility.plugins.module_utils._conf.text import Syntax, is_secret
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 
 _TRUE, _FALSE = ("true", "1", "on", "yes"), ("false", "0", "off", "no")
@@ -136,6 +137,30 @@ def check_version(name: str, option: Option, version: tuple[int, ...], reader: s
         until = ".".join(map(str, option.until))
         instead = f"Use {option.instead} instead." if option.instead else "Leave it out; nothing took its place."
         raise Refused("OPTION_NOT_HERE", name, f"{reader} {until} took it out; here is {shown}.", instead)
+
+
+def read(name: str, option: Option, value: object) -> bool | int | str | tuple[str, ...]:
+    """*value* as the option called *name* takes it. Raises Refused(OPTION_VALUE)."""
+    found = option.read(value)
+    if found is None:
+        raise not_allowed(name, value, option.words)
+    return found
+
+
+def check_once(wanted: Iterable[str], unwanted: Iterable[str]) -> None:
+    """Raises Refused(OPTION_TWICE) for an option that is to be set and to be unset."""
+    both = sorted({*wanted} & {*unwanted})
+    if both:
+        raise Refused("OPTION_TWICE", both[0], "is to be set and to be unset.", "Name it in one of the two.")
+
+
+@contextmanager
+def as_read_by(reader: str, name: str, value: object) -> Iterator[None]:
+    """For trying *value* in its reader's format. Raises Refused(OPTION_VALUE) for what that cannot hold."""
+    try:
+        yield
+    except (ValueError, Syntax) as error:
+        raise not_allowed(name, value, f"what {reader} can read ({error})") from None
 
 
 def not_allowed(name: str, value: Any, allowed: str) -> Refused:

@@ -20,7 +20,16 @@ PROXY = "virtproxyd.service"
 PROXY_REMOTE = {"tls": "virtproxyd-tls.socket", "tcp": "virtproxyd-tcp.socket"}
 QEMU = ("virtqemud.service", "virtqemud.socket")
 UNITS = (SERVICE, *LOCAL, *REMOTE.values(), PROXY, "virtproxyd.socket", *PROXY_REMOTE.values(), *QEMU)
-PROPERTIES = ("Id", "LoadState", "ActiveState", "UnitFileState", "EnvironmentFiles", "Environment")
+PROPERTIES = (
+    "Id",
+    "LoadState",
+    "ActiveState",
+    "UnitFileState",
+    "NeedDaemonReload",
+    "DropInPaths",
+    "EnvironmentFiles",
+    "Environment",
+)
 ARGUMENTS = "LIBVIRTD_ARGS"
 
 
@@ -47,6 +56,10 @@ class Unit:
     active: bool = False
     failed: bool = False
     enabled: bool = False
+    outdated: bool = False
+    """systemd knows that its files changed since it read them."""
+    drop_ins: tuple[str, ...] = ()
+    """Paths of those that systemd read."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +127,8 @@ def parse(text: str) -> Facts:
             active=state in ("active", "reloading", "activating"),
             failed=state == "failed",
             enabled=values.get("UnitFileState") in ("enabled", "enabled-runtime"),
+            outdated=values.get("NeedDaemonReload") == "yes",
+            drop_ins=tuple(values.get("DropInPaths", "").split()),
         )
         if name == SERVICE:
             arguments_file = values.get("EnvironmentFiles", "").partition(" (")[0]

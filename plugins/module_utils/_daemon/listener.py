@@ -165,13 +165,18 @@ def _activated(
     facts = now.facts
     service = service_of(facts.layout)
     local = () if facts.layout is Layout.MODULAR else LOCAL
-    moved = drop_ins != {path: now.drop_ins.get(path, "") for path in drop_ins}
     on = tuple(unit for name, unit in remote.items() if name == transport.value)
+    held = {path: now.drop_ins.get(path, "") for path in drop_ins}
+    moved = drop_ins != held or any(_unread(now, one) for one in on)
+    up = tuple(one for one in on if facts.unit(one).active)
     off = tuple(one for one in remote.values() if one not in on and _lives(facts, one))
     masked = tuple(one for one in (*local, *on) if facts.unit(one).masked)
     asleep = tuple(one for one in on if not facts.unit(one).enabled)
     down = tuple(one for one in (*local, *on) if not facts.unit(one).active)
     failed = tuple(one for one in (service, *local, *remote.values()) if facts.unit(one).failed)
+    if moved and up:
+        # Before all else: when somebody is killed from here on, a socket is down, and who comes next sees that.
+        yield Order("stop", up)
     if moved:
         yield Order("daemon-reload")
     if masked:
@@ -182,12 +187,21 @@ def _activated(
         yield Order("enable", asleep)
     if not (moved or off or down or failed or now.stale or arguments != now.arguments):
         return
-    yield Order("stop", (service, *off, *(on if moved else ())))
+    yield Order("stop", (service, *off))
     if failed:
         yield Order("reset-failed", failed)
     if down or (moved and on):
         yield Order("start", tuple(dict.fromkeys((*down, *on))))
     yield Order("start", (service,))
+
+
+def _unread(now: Now, unit: str) -> bool:
+    """Whether systemd goes by other files of it than there are, as after a run that was killed before it said so.
+
+    What systemd itself knows of that leaves out a directory of drop-ins that is new, up to systemd 256 (issue 31752).
+    """
+    known, path = now.facts.unit(unit), DROP_IN.format(unit)
+    return known.outdated or (path in known.drop_ins) is not (path in now.drop_ins)
 
 
 def _lives(facts: Facts, unit: str) -> bool:

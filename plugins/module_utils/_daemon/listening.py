@@ -37,8 +37,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._daemon.listener i
     wanted,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, NotFound, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import write_durably
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.transport import Transport
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import write_durably
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit.restart import Service, last_words, newer
 

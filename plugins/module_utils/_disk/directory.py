@@ -15,8 +15,8 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import sync_directory
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import EntryFacts
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import sync_directory
 
 _BLOCK = 512
 _REMOVAL_ATTEMPTS = 3

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import write_all
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import write_all
 
 _GET_FLAGS = 0x80086601  # FS_IOC_GETFLAGS
 _IMMUTABLE, _APPEND_ONLY = 0x10, 0x20

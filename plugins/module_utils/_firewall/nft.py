@@ -16,6 +16,7 @@ TABLE = "kvmops_mobility"
 RULES = "/etc/kvmops.mobility/peers.nft"
 UNIT = "kvmops-mobility-peers.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
+VERSION = ("nft", "--version")
 LIST = ("nft", "list", "table", "inet", TABLE)
 """Ends with 0 where it is loaded."""
 _HEAD = "# Written by kvmops.mobility (role libvirt_host); a change made here is lost.\n"

@@ -17,9 +17,9 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._command import ru
 from ansible_collections.kvmops.mobility.plugins.module_utils._conf.text import differing
 from ansible_collections.kvmops.mobility.plugins.module_utils._daemon import layout, listening
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import write_durably
 from ansible_collections.kvmops.mobility.plugins.module_utils._firewall import firewalld, nft, ufw
 from ansible_collections.kvmops.mobility.plugins.module_utils._firewall.rules import Rule, wanted
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import write_durably
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 
 _QUICK_S = 30
@@ -90,19 +90,26 @@ def _give(orders: Orders) -> None:
 
 def _guarding(rules: tuple[Rule, ...], context: Context) -> tuple[list[tuple[str, str]], list[Effect]]:
     """The files of our table that differ, and what to do; without *rules* it goes. Raises Refused(FIREWALL_MISSING)."""
+    if rules:
+        _check_nft(context)
     texts = {nft.RULES: nft.table(rules), nft.UNIT_FILE: nft.unit(_guarded())} if rules else {}
     files = [(path, texts.get(path, "")) for path in (nft.RULES, nft.UNIT_FILE) if _held(path) != texts.get(path, "")]
-    code, _words = _said(nft.LIST)
     if not rules:
         return files, [Effect("unguard", "let strangers in again, as before", _unguard)] if files else []
-    if _said(("nft", "--version"))[0] and not context.check:
+    loaded = _said(nft.LIST)[0] == 0
+    effect = Effect("guard", "drop what is not of a peer", lambda: _guard(files))
+    return files, [effect] if files or not loaded else []
+
+
+def _check_nft(context: Context) -> None:
+    """In check mode it may be a package that the run would have installed."""
+    if _said(nft.VERSION)[0] and not context.check:
         raise Refused(
             "FIREWALL_MISSING",
             "nft",
             "is not installed here, and nothing else keeps strangers out for certain.",
             "Install nftables.",
         )
-    return files, [Effect("guard", "drop what is not of a peer", lambda: _guard(files))] if files or code else []
 
 
 def _guarded() -> tuple[str, ...]:

@@ -21,10 +21,10 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._command import ru
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory, image
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import GuestDefinition
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import sync_directory
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Live, Migration
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import sync_directory
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan, numbered
 
 _CREATE_S = 60

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import sync_directory
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import sync_directory
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import process
 

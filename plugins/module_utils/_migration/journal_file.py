@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils import _command
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import sync_directory, write_all
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store, sync_directory, write_all
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
 
 RESERVED = 128 * 1024
 """Bytes that a journal is given when it begins, several times what a migration writes: a disk that fills up later

@@ -13,11 +13,8 @@ import os
 from dataclasses import asdict, dataclass
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import (
-    Store,
-    sync_directory,
-    write_durably,
-)
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import sync_directory, write_durably
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
 
 
 @dataclass(frozen=True)

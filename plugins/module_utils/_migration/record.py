@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import NotFound, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import write_durably
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store, write_durably
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
 
 OLD_DEFINITION = "old.xml"
 NEW_DEFINITION = "new.xml"

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, MobilityError, Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import write_durably
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import write_durably
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import account as accounts
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.identity import NAME

@@ -9,12 +9,12 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._file.text import Text, back_up, check_writable, write
-from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.replacing import effects
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.text import Text
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import hashing, known_hosts_file
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.known_hosts import parse
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.known_hosts_plan import State, Wish, plan
@@ -36,11 +36,8 @@ def work(context: Context) -> Plan:
     result = {"path": text.real, "findings": [one.as_result() for one in repair.findings]}
     if repair.data == text.data:
         return Plan(result=result)
-    check_writable(text)
-    effects = [Effect("replace", f"replace {text.real}", lambda: write(text, repair.data))]
-    if params["backup"] and text.status is not None:
-        effects.insert(0, Effect("back_up", f"copy {text.real} beside it", lambda: _back_up(text, context)))
-    return Plan(tuple(effects), result, before=_shown(text.data), after=_shown(repair.data))
+    replacing = effects(context, text, repair.data)
+    return Plan(replacing, result, before=_shown(text.data), after=_shown(repair.data))
 
 
 def _wish(params: Mapping[str, Any]) -> Wish:
@@ -57,11 +54,6 @@ def _read(params: Mapping[str, Any]) -> Text:
     if params["user"]:
         return known_hosts_file.read(*known_hosts_file.of_user(params["user"]))
     return known_hosts_file.read(params["path"])
-
-
-def _back_up(text: Text, context: Context) -> Mapping[str, Any]:
-    stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(context.clock()))
-    return {"backup_file": back_up(text, stamp)}
 
 
 def _shown(data: bytes) -> str:

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import NotFound, Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import write_durably
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import write_durably
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._tls.places import (
     DIRECTORIES,

@@ -22,7 +22,6 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._version import VERSION
-from ansible_collections.kvmops.mobility.tests.unit.bed import CONFIRM, MOVE, journals, line
 from ansible_collections.kvmops.mobility.tests.unit.builders import (
     OTHER_UUID,
     UUID,
@@ -34,6 +33,7 @@ from ansible_collections.kvmops.mobility.tests.unit.builders import (
     summary,
 )
 from ansible_collections.kvmops.mobility.tests.unit.controller import action, over_the_wire, variables
+from ansible_collections.kvmops.mobility.tests.unit.flows import CONFIRM, MOVE, journals, line
 
 
 def a_migration(**values: Any) -> Migration:

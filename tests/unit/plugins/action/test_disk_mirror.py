@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmops.mobility.plugins.action import disk_mirror
-from ansible_collections.kvmops.mobility.tests.unit.bed import Clock
+from ansible_collections.kvmops.mobility.tests.unit.clock import Clock
 from ansible_collections.kvmops.mobility.tests.unit.controller import action
 
 GIB = 2**30

@@ -13,9 +13,9 @@ from ansible_collections.kvmops.mobility.plugins.action import migration_recover
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan
-from ansible_collections.kvmops.mobility.tests.unit.bed import CONFIRM, MOVE, journals, line, whole
 from ansible_collections.kvmops.mobility.tests.unit.builders import UUID, request, site
 from ansible_collections.kvmops.mobility.tests.unit.controller import action, over_the_wire, variables
+from ansible_collections.kvmops.mobility.tests.unit.flows import CONFIRM, MOVE, journals, line, whole
 
 HOLDER = {"owner": "ann@control", "command": "resize web1", "migration": "id-0"}
 Hosts = dict[str, dict[str, Any]]

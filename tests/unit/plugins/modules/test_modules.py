@@ -18,8 +18,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Not
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._survey import everything, probe
 from ansible_collections.kvmops.mobility.plugins.modules import disk_resize, domain_define, domain_power
-from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed, names
-from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
+from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed, names
+from ansible_collections.kvmops.mobility.tests.unit.builders import MIB, UUID
 
 
 def apply(plan: Plan) -> dict[str, Any]:

@@ -140,6 +140,32 @@ def test_a_passphrase(tmp_path: Path) -> None:
         assert (error.value.code, "sesame" in str(error.value)) == ("TLS_CA_UNUSABLE", False)
 
 
+def test_a_key_that_cannot_sign(authority: Authority) -> None:
+    argv = ["openssl", "genpkey", "-algorithm", "x25519", "-out", authority.path]
+    subprocess.run(argv, capture_output=True, check=True)
+    with pytest.raises(Refused, match="neither of ECDSA nor of RSA") as error:
+        authority.sign("c1", NAMES, NOW, 5)
+    assert error.value.code == "TLS_CA_UNUSABLE"
+
+
+def test_one_that_was_killed_leaves_no_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Authority(str(tmp_path / "key"))
+    write, written = _pki.write_durably, []
+
+    def killed(path: Path, data: bytes) -> None:
+        if written:
+            raise KeyboardInterrupt
+        written.append(path)
+        write(path, data)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(_pki, "write_durably", killed)
+        made.make(NOW)
+    assert not made.exists()
+    made.make(NOW)
+    assert made.sign("c1", NAMES, NOW, 5).certificate
+
+
 def test_a_key_belongs_to_its_certificate(authority: Authority) -> None:
     one, other = authority.sign("c1", NAMES, NOW, 5), authority.sign("c1", NAMES, NOW, 5)
     assert _pki.belongs(one.certificate, one.key)

@@ -1,22 +1,17 @@
 # Copyright: (c) 2026, kvmops.mobility contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every code is provoked here or among the requests and plans, and each finding names what it is about."""
+"""Each check of a move finds its own, and its finding names what it is about."""
 
 from __future__ import annotations
 
-import ast
-import re
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._checks.catalogue import CHECKS, CODES, run
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.catalogue import CODES, run
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Move, Site
-from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding, Severity
-from ansible_collections.kvmops.mobility.plugins.module_utils._checks.whereabouts import listing
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import (
     Capacity,
     ClaimRule,
@@ -27,11 +22,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked i
     Together,
     Transfer,
 )
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import (
-    FitFacts,
-    HypervisorFacts,
-    LinkFacts,
-)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import LinkFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import GIB, Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan
 from ansible_collections.kvmops.mobility.tests.unit.builders import (
@@ -46,13 +37,11 @@ from ansible_collections.kvmops.mobility.tests.unit.builders import (
     fit,
     guest,
     hypervisor,
-    lock,
     move,
     request,
     site,
     summary,
 )
-from ansible_collections.kvmops.mobility.tests.unit.repository import PLUGINS
 
 PATH = f"{DIRECTORY}/disk"
 MIGRATE = request(Operation.MIGRATE)
@@ -334,168 +323,3 @@ def test_a_hostname_is_answered_with_the_inventory_name() -> None:
     where = there(hostname="node-2.example.org")
     (finding,) = run(move(where=where, destination="node-2.example.org"))
     assert "is c2 in the inventory" in finding.message
-
-
-# --- before there is a move --------------------------------------------------------------------------------------
-
-
-def two(
-    c1: HypervisorFacts, c2: HypervisorFacts, c1_guests: tuple[Any, ...] = (), c2_guests: tuple[Any, ...] = ()
-) -> Site:
-    fits: dict[str, dict[str, FitFacts]] = {"c2": {UUID: fit()}}
-    return Site(hypervisors={"c1": c1, "c2": c2}, guests={"c1": c1_guests, "c2": c2_guests}, fits=fits)
-
-
-HERE = hypervisor("c1", domains=(summary(),))
-SITES: list[tuple[str, Site, tuple[str, ...]]] = [
-    (
-        "GUEST_NOT_FOUND",
-        two(hypervisor("c1", domains=(summary("web2"),)), hypervisor("c2")),
-        ("web1", "c1, c2", "web2", "Did you mean"),
-    ),
-    ("GUEST_NOT_FOUND", two(hypervisor("c1"), hypervisor("c2")), ("web1", "No hypervisor has any guest")),
-    ("GUEST_NOT_FOUND", Site(hypervisors={}), ("web1", "'hypervisors' is empty")),
-    (
-        "HYPERVISOR_UNREACHABLE",
-        Site({"c1": hypervisor()}, {"c2": "no route to host"}),
-        ("web1", "c2: no route to host"),
-    ),
-    ("FACTS_MISSING", two(HERE, hypervisor("c2")), ("web1",)),
-    (
-        "GUEST_ON_TWO_HOSTS",
-        two(HERE, hypervisor("c2", domains=(summary(),)), (guest(),), (guest(),)),
-        ("web1", UUID, "c1 and on c2"),
-    ),
-    (
-        "GUEST_ON_TWO_HOSTS",
-        two(HERE, hypervisor("c2", domains=(summary("web1-old"),)), (guest(),)),
-        ("web1", UUID, "c1 and on c2"),
-    ),
-    (
-        "GUEST_ON_TWO_HOSTS",
-        two(HERE, hypervisor("c2"), (guest(),), (guest("web1", OTHER_UUID),)),
-        ("web1", f"{UUID} on c1", f"{OTHER_UUID} on c2"),
-    ),
-    (
-        "GUEST_ON_TWO_HOSTS",
-        two(HERE, replace(HERE, hostname="c2"), (guest(),), (guest(),)),
-        ("web1", "one machine", "host-uuid-of-c1"),
-    ),
-    ("BUSY", two(replace(HERE, locks=(lock(),)), hypervisor("c2"), (guest(),)), ("web1", "root@control", "2026-01-01")),
-    ("BUSY", two(HERE, hypervisor("c2", locks=(lock(),)), (guest(),)), ("web1", "on c2")),
-    (
-        "MIGRATION_OPEN",
-        two(replace(HERE, claims=(claim(role="source", peer="c2", status="migrating"),)), hypervisor("c2"), (guest(),)),
-        ("web1", "20261121-aaaa", "migrating on c1", "c2"),
-    ),
-    (
-        "MIGRATION_OPEN",
-        two(
-            replace(HERE, claims=(claim(role="source", peer="c2", status="migrating", operation="live_migrate"),)),
-            hypervisor("c2"),
-            (guest(),),
-        ),
-        ("web1", "migrating on c1", "kvmops.mobility.recover"),
-    ),
-]
-
-
-@pytest.mark.parametrize(
-    ("code", "where", "words"), SITES, ids=[f"{one[0]}-{number}" for number, one in enumerate(SITES)]
-)
-def test_whereabouts(code: str, where: Site, words: tuple[str, ...]) -> None:
-    (only,) = plan(request(), where, lambda: "id-0").guests
-    assert [finding.code for finding in only.findings] == [code]
-    assert only.migration is None
-    for word in words:
-        assert word in only.findings[0].line()
-    assert only.findings[0].remedy
-
-
-def test_a_guest_elsewhere_is_not_blocked_by_a_silent_hypervisor() -> None:
-    (only,) = plan(request(), site(unreachable={"c9": "down"}), lambda: "id-0").guests
-    assert only.migration is not None
-
-
-def test_a_long_list_of_names_is_cut() -> None:
-    assert listing([f"g{number}" for number in range(23)]).endswith("g19 and 3 more")
-
-
-# --- the catalogue -----------------------------------------------------------------------------------------------
-
-ROOT = PLUGINS.parent
-PROVOKED_ON_REAL_HOSTS = {
-    "LIMIT_NOT_SUPPORTED",
-    "TAGS_NOT_SUPPORTED",
-    "SSHD_LIMITS",
-    "TRUST_UNPROVEN",
-    "HOST_UUID_SHARED",
-    "LISTENER_FAILED",
-    "NOVA_HOST_ADDRESS",
-    "SERVICE_FAILED",
-    "SERVICE_MISSING",
-}
-"""Codes that only a playbook, or systemd, can give; tests/e2e or a molecule scenario must name them."""
-CHECKS_BY_NAME = {f"{of}{part}" for of in ("", "LIVE_") for part in ("CHECKS", "GUEST_CHECKS", "DESTINATION_CHECKS")}
-NOT_CODES = {"VERIFY_RESIZE", "LIBVIRTD_ARGS", "LC_ALL", "CREDENTIALS_DIRECTORY", "LIBVIRT_IMP_ERR", *CHECKS_BY_NAME}
-CATALOGUE = ("codes.py", "runtime_codes.py")
-THIS_FILE = Path(__file__).resolve()
-
-
-def texts_in(path: Path) -> set[str]:
-    constants = (one for one in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(one, ast.Constant))
-    return {one.value for one in constants if isinstance(one.value, str)}
-
-
-def codes_in(path: Path) -> set[str]:
-    """Texts that look like codes."""
-    looks = {
-        text for text in texts_in(path) if re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+|BUSY|DEADLINE|INTERNAL", text)
-    }
-    return {text for text in looks if not text.startswith("VIR_")} - NOT_CODES
-
-
-def codes_in_playbook(path: Path) -> set[str]:
-    """Words before a colon that look like codes."""
-    return set(re.findall(r"\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+):", path.read_text(encoding="utf-8")))
-
-
-def test_every_code_in_the_sources_is_documented_and_the_other_way_round() -> None:
-    sources = [path for path in PLUGINS.rglob("*.py") if path.name not in CATALOGUE]
-    playbooks = [path for room in ("playbooks", "roles") for path in (ROOT / room).rglob("*.yml")]
-    used = set().union(*map(codes_in, sources), *map(codes_in_playbook, playbooks))
-    assert used - set(CODES) == set(), "used, but not documented"
-    assert set(CODES) - used == set(), "documented, but not used"
-
-
-def test_every_code_is_provoked() -> None:
-    """By a case above, by another unit test that expects it, or on the lab's hosts."""
-    others = [path for path in (ROOT / "tests" / "unit").rglob("test_*.py") if path != THIS_FILE]
-    provoked = {case.code for case in CASES} | {one[0] for one in SITES} | set().union(*map(texts_in, others))
-    assert set(CODES) - provoked == PROVOKED_ON_REAL_HOSTS
-
-
-@pytest.mark.parametrize("code", sorted(PROVOKED_ON_REAL_HOSTS))
-def test_what_is_not_provoked_here_is_provoked_on_real_hosts(code: str) -> None:
-    rooms = (("tests/e2e", "*.py"), ("extensions/molecule", "*.yml"))
-    texts = [path.read_text(encoding="utf-8") for room, names in rooms for path in (ROOT / room).rglob(names)]
-    assert any(re.search(rf"\b{code}\b", text) for text in texts)
-
-
-def test_the_guide_has_words_for_every_code() -> None:
-    for code, doc in CODES.items():
-        assert doc.code == code
-        assert doc.meaning.endswith(".")
-        assert doc.remedy.endswith(".")
-
-
-def test_every_check_of_a_subject_is_in_the_catalogue() -> None:
-    assert len(set(CHECKS)) == len(CHECKS)
-    assert all(check.__doc__ for check in CHECKS)
-
-
-def test_a_finding_is_plain_data() -> None:
-    finding = Finding("A_CODE", "web1", "is odd.", "Make it even.", Severity.WARN)
-    assert finding.as_result()["severity"] == "warn"
-    assert not finding.blocks
-    assert finding.line() == "A_CODE: web1: is odd. Make it even."

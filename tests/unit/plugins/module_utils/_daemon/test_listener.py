@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -27,6 +29,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._daemon.listener i
     DROP_IN,
     Address,
     Now,
+    Order,
+    Wanted,
     wanted,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._daemon.listening import check_usable
@@ -60,6 +64,8 @@ Id=libvirtd-tls.socket
 LoadState=loaded
 ActiveState=inactive
 UnitFileState=disabled
+NeedDaemonReload=yes
+DropInPaths=/etc/systemd/system/libvirtd-tls.socket.d/10-kvmops-mobility.conf /run/systemd/system/service.d/10.conf
 
 Id=libvirtd-tcp.socket
 LoadState=loaded
@@ -99,7 +105,9 @@ def orders(now: Now, transport: Transport, address: Address | None = None) -> li
 
 def test_what_systemctl_says() -> None:
     facts = parse(SHOWN)
-    assert facts == replace(SOCKET, units={**SOCKET.units, "virtqemud.service": Unit("virtqemud.service")})
+    read = (DROP_IN.format(TLS), "/run/systemd/system/service.d/10.conf")
+    expected = but(SOCKET, TLS, outdated=True, drop_ins=read)
+    assert facts == replace(expected, units={**expected.units, "virtqemud.service": Unit("virtqemud.service")})
     assert facts.layout is Layout.SOCKET
 
 
@@ -245,18 +253,42 @@ def test_an_address_and_a_port_go_into_a_drop_in() -> None:
         "ListenStream=[2001:db8::1]:16600\n"
         in wanted(Now(SOCKET), Transport.TLS, Address("2001:db8::1", 16600)).drop_ins[path]
     )
-    on = but(but(SOCKET, TLS, active=True, enabled=True), SERVICE, active=True)
-    held = Now(on, "", done.drop_ins)
+    held = Now(but(SOCKET, TLS, active=True, enabled=True, drop_ins=(path,)), "", done.drop_ins)
     assert orders(held, Transport.TLS, Address("192.0.2.11", 0)) == []
     # Without an address again: the drop-in goes, and the socket listens anew.
     back = wanted(held, Transport.TLS, Address())
     assert back.drop_ins == {path: ""}
     assert [str(one) for one in back.orders] == [
+        f"stop {TLS}",
         "daemon-reload",
-        f"stop {SERVICE} {TLS}",
+        f"stop {SERVICE}",
         f"start {TLS}",
         f"start {SERVICE}",
     ]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"drop_ins": ()},  # what systemd up to 256 says of a drop-in in a directory that is new
+        {"drop_ins": (), "outdated": True},
+        {"drop_ins": (DROP_IN.format(TLS),), "outdated": True},
+    ],
+)
+def test_a_drop_in_that_systemd_has_not_read(how: dict[str, Any]) -> None:
+    """As a run leaves it that was killed when it had written the file."""
+    text = wanted(Now(SOCKET), Transport.TLS, Address("192.0.2.11")).drop_ins
+    now = Now(but(SOCKET, TLS, active=True, enabled=True, **how), "", text)
+    assert orders(now, Transport.TLS, Address("192.0.2.11")) == [
+        f"stop {TLS}",
+        "daemon-reload",
+        f"stop {SERVICE}",
+        f"start {TLS}",
+        f"start {SERVICE}",
+    ]
+    # For whoever does not need that socket it is no reason to restart anything.
+    off = Now(but(SOCKET, TLS, **how), "", text)
+    assert orders(replace(off, drop_ins={}), Transport.SSH) == []
 
 
 UNITS = st.builds(
@@ -270,40 +302,114 @@ UNITS = st.builds(
 )
 
 
-def obeyed(facts: Facts, said: list[str]) -> Facts:
-    """What systemd makes of the orders, as far as this model knows it."""
-    changes = {
-        "enable": {"enabled": True},
-        "disable": {"enabled": False},
-        "mask": {"masked": True, "active": False, "enabled": False},
-        "unmask": {"masked": False},
-        "start": {"active": True, "failed": False},
-        "restart": {"active": True, "failed": False},
-        "stop": {"active": False},
-        "reset-failed": {"failed": False},
-        "daemon-reload": {},
-    }
-    for one in said:
-        verb, *names = one.split()
-        for name in names:
-            facts = but(facts, name, **changes[verb])
-    return facts
+@dataclass(frozen=True)
+class Host:
+    """What systemd makes of orders and files, as far as this model knows it."""
+
+    facts: Facts
+    arguments: str = "--listen"
+    began_with: str = "--listen"
+    """The command line that the running service has."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """By socket, our drop-in."""
+    read: Mapping[str, str] = field(default_factory=dict)
+    """By socket, the drop-in that systemd goes by."""
+    heard: Mapping[str, str] = field(default_factory=dict)
+    """By socket, the drop-in with which it began to listen."""
+    new: bool = False
+    """systemd is of version 257 or later."""
+
+    def now(self) -> Now:
+        """As it is seen."""
+        facts = self.facts
+        for unit in REMOTE.values():
+            file, read = self.files.get(unit, ""), self.read.get(unit, "")
+            known = file != read and (bool(read) or self.new)
+            facts = but(facts, unit, outdated=known, drop_ins=(DROP_IN.format(unit),) if read else ())
+        held = {DROP_IN.format(unit): text for unit, text in self.files.items() if text}
+        stale = self.facts.unit(SERVICE).active and self.arguments != self.began_with
+        return Now(facts, self.arguments, held, stale)
+
+    def written(self, after: Wanted) -> Host:
+        """With the files as they are wanted."""
+        files = {unit: after.drop_ins.get(DROP_IN.format(unit), "") for unit in REMOTE.values()}
+        return replace(self, arguments=after.arguments, files=files)
+
+    def told(self, order: Order) -> Host:
+        """What becomes of it."""
+        host = self
+        if order.verb in ("daemon-reload", "enable", "disable", "mask", "unmask"):
+            host = replace(host, read=host.files)
+        for unit in order.units:
+            was, facts = host.facts.unit(unit), but(host.facts, unit, **CHANGES[order.verb])
+            host = replace(host, facts=facts)
+            if order.verb in ("start", "restart") and (order.verb == "restart" or not was.active):
+                host = replace(host, heard={**host.heard, unit: host.read.get(unit, "")})
+                host = replace(host, began_with=host.arguments if unit == SERVICE else host.began_with)
+        return host
+
+    def run(self, transport: Transport, address: Address, orders: int | None = None) -> Host:
+        """One run, to its end or until so many orders were obeyed."""
+        after = wanted(self.now(), transport, address)
+        host = self.written(after)
+        for one in after.orders[:orders]:
+            host = host.told(one)
+        return host
 
 
-@given(
-    st.fixed_dictionaries({name: UNITS for name in (*LOCAL, *REMOTE.values())}),
-    st.booleans(),
-    st.sampled_from(Transport),
-)
-def test_from_anywhere_one_run_is_enough(units: dict[str, dict[str, bool]], up: bool, transport: Transport) -> None:
-    """And no run changes the layout, or leaves a listener on that was not asked for."""
+CHANGES: Mapping[str, Mapping[str, bool]] = {
+    "enable": {"enabled": True},
+    "disable": {"enabled": False},
+    "mask": {"masked": True, "active": False, "enabled": False},
+    "unmask": {"masked": False},
+    "start": {"active": True, "failed": False},
+    "restart": {"active": True, "failed": False},
+    "stop": {"active": False},
+    "reset-failed": {"failed": False},
+}
+ADDRESSES = (Address(), Address("192.0.2.11"), Address("192.0.2.12", 16600))
+
+
+def drop_in(address: Address) -> str:
+    return wanted(Now(SOCKET), Transport.TLS, address).drop_ins.get(DROP_IN.format(TLS), "")
+
+
+def check(after: Host, transport: Transport, address: Address) -> None:
+    """Nothing is left to be done, and who listens does so as it was wanted, and nobody else."""
+    assert wanted(after.now(), transport, address).orders == ()
+    on = {name for name, unit in REMOTE.items() if after.facts.unit(unit).active}
+    assert on == ({transport.value} - {"ssh"} if after.facts.layout is Layout.SOCKET else set())
+    text = wanted(after.now(), transport, address).drop_ins
+    assert all(after.heard.get(REMOTE[name], "") == text.get(DROP_IN.format(REMOTE[name]), "") for name in on)
+
+
+@pytest.mark.parametrize("new", [False, True])
+@pytest.mark.parametrize("killed", range(6))
+@pytest.mark.parametrize(("old", "address"), tuple(itertools.permutations(ADDRESSES, 2)))
+def test_who_comes_after_a_run_that_was_killed_ends_it(new: bool, killed: int, old: Address, address: Address) -> None:
+    held = {TLS: drop_in(old)}
+    facts = but(SOCKET, TLS, active=True, enabled=True)
+    before = Host(facts, "", "", files=held, read=held, heard=held, new=new)
+    check(before, Transport.TLS, old)
+    assert len(wanted(before.now(), Transport.TLS, address).orders) == 5
+    check(before.run(Transport.TLS, address, killed).run(Transport.TLS, address), Transport.TLS, address)
+
+
+@st.composite
+def hosts(draw: st.DrawFn) -> Host:
+    """Sockets in any state; those that listen do so as their drop-ins say."""
+    units = draw(st.fixed_dictionaries({name: UNITS for name in (*LOCAL, *REMOTE.values())}))
     there = {name: Unit(name, there=True, **how) for name, how in units.items()}
-    before = Facts({**there, SERVICE: Unit(SERVICE, there=True, active=up, enabled=True)})
-    first = wanted(Now(before, "--listen"), transport, Address())
-    after = obeyed(before, [str(one) for one in first.orders])
-    assert after.layout is before.layout
-    assert wanted(Now(after, first.arguments), transport, Address()).orders == ()
-    on = {name for name, unit in REMOTE.items() if after.unit(unit).active}
-    listening = {transport.value} - {"ssh"} if before.layout is Layout.SOCKET else set()
-    assert on == listening
-    assert ("--listen" in first.arguments) is (before.layout is Layout.TRADITIONAL and transport is not Transport.SSH)
+    service = Unit(SERVICE, there=True, active=draw(st.booleans()), enabled=True)
+    held = {TLS: draw(st.sampled_from([drop_in(one) for one in ADDRESSES]))}
+    return Host(Facts({**there, SERVICE: service}), files=held, read=held, heard=held, new=draw(st.booleans()))
+
+
+@given(hosts(), st.sampled_from(Transport), st.sampled_from(ADDRESSES), st.integers(0, 9))
+def test_from_anywhere_one_run_is_enough(before: Host, transport: Transport, address: Address, killed: int) -> None:
+    """Also after one that was killed. And no run changes the layout."""
+    after = before.run(transport, address, killed).run(transport, address)
+    assert after.facts.layout is before.facts.layout
+    check(after, transport, address)
+    traditional = before.facts.layout is Layout.TRADITIONAL
+    assert ("--listen" in after.arguments) is (traditional and transport is not Transport.SSH)

@@ -5,13 +5,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._firewall import firewalld, nft, ufw
+from ansible_collections.kvmops.mobility.plugins.module_utils._firewall import firewalld, nft, peers, ufw
 from ansible_collections.kvmops.mobility.plugins.module_utils._firewall.rules import Ports, Rule, read_ports, wanted
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context
+from ansible_collections.kvmops.mobility.tests.unit.bed import Bed
 
 ADDRESSES = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
 PORTS = st.tuples(st.integers(1, 65535), st.integers(1, 65535)).map(lambda pair: Ports(min(pair), max(pair)))
@@ -94,6 +99,35 @@ def test_what_ufw_is_told_new_rules_first() -> None:
 )
 def test_whether_ufw_filters(status: str, on: bool) -> None:
     assert ufw.active(status) is on
+
+
+def asked(bed: Bed, **params: Any) -> Context:
+    return bed.context(**{"peers": ["192.0.2.12"], "ports": ["16514"], "strict": False, **params})
+
+
+@pytest.fixture
+def nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+
+@pytest.mark.usefixtures("nothing_installed")
+def test_where_nothing_filters_nothing_is_opened(bed: Bed) -> None:
+    found = peers.work(asked(bed, peers=["192.0.2.13", "192.0.2.12", "192.0.2.13"]))
+    assert (found.effects, found.result["firewall"]) == ((), "none")
+    assert found.result["peers"] == ["192.0.2.12", "192.0.2.13"]
+
+
+@pytest.mark.usefixtures("nothing_installed")
+def test_strangers_cannot_be_kept_out_without_nftables(bed: Bed) -> None:
+    with pytest.raises(Refused) as caught:
+        peers.work(asked(bed, strict=True))
+    assert caught.value.code == "FIREWALL_MISSING"
+
+
+def test_a_name_that_leads_nowhere(bed: Bed) -> None:
+    with pytest.raises(Refused) as caught:
+        peers.work(asked(bed, peers=["c9.invalid"]))
+    assert (caught.value.code, caught.value.subject) == ("PEER_UNRESOLVED", "c9.invalid")
 
 
 def test_the_table() -> None:

@@ -27,7 +27,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.way import Way
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import export
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
-from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed, names
+from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed, names
+from ansible_collections.kvmops.mobility.tests.unit.builders import MIB
 
 NAME = f"kvmops-{ID}-digest"
 

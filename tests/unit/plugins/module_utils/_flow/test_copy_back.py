@@ -29,7 +29,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration import 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data, Stop, Verify
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Layout
-from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed
+from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed
+from ansible_collections.kvmops.mobility.tests.unit.builders import MIB
 
 GROWN = 3 * MIB
 """Somebody made the disk larger still, on the destination."""

@@ -16,8 +16,9 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._flow import evide
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Size
-from ansible_collections.kvmops.mobility.tests.unit.bed import MIB, Bed, libvirt_error
-from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
+from ansible_collections.kvmops.mobility.tests.unit.bed import Bed
+from ansible_collections.kvmops.mobility.tests.unit.builders import MIB, UUID
+from ansible_collections.kvmops.mobility.tests.unit.driver import libvirt_error
 
 NOTHING = {"probe": "", "probe_timeout_s": 5, "force": False}
 

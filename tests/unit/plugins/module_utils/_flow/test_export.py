@@ -21,7 +21,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import tls
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.export import Export
-from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed, names
+from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed, names
+from ansible_collections.kvmops.mobility.tests.unit.builders import MIB
 from ansible_collections.kvmops.mobility.tests.unit.units import FAILED, Units
 
 VDA, VDB = f"kvmops-{ID}-export-vda", f"kvmops-{ID}-export-vdb"

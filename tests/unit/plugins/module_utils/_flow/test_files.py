@@ -21,7 +21,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._flow.claim import
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Layout, Link, Migration
-from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed
+from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed
+from ansible_collections.kvmops.mobility.tests.unit.builders import MIB
 
 
 class Flat:

@@ -29,8 +29,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library i
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import OnTimeout, StopPolicy
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Stop
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
-from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed, names
-from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
+from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed, names
+from ansible_collections.kvmops.mobility.tests.unit.builders import MIB, UUID
 from ansible_collections.kvmops.mobility.tests.unit.units import RUNNING, Units
 
 TUNNEL = f"kvmops-{ID}-tunnel"

@@ -20,8 +20,9 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._flow import mirro
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import tunnel
-from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed, libvirt_error, names
-from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
+from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed, names
+from ansible_collections.kvmops.mobility.tests.unit.builders import MIB, UUID
+from ansible_collections.kvmops.mobility.tests.unit.driver import libvirt_error
 from ansible_collections.kvmops.mobility.tests.unit.units import FAILED, RUNNING, Units
 
 TUNNEL = f"kvmops-{ID}-tunnel"

@@ -17,8 +17,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._flow import arriv
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Layout, Link
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status, derive_alone
-from ansible_collections.kvmops.mobility.tests.unit.bed import MIB, Bed
-from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
+from ansible_collections.kvmops.mobility.tests.unit.bed import Bed
+from ansible_collections.kvmops.mobility.tests.unit.builders import MIB, UUID
 from ansible_collections.kvmops.mobility.tests.unit.lively import BROKEN, MIGRATING, Side
 from ansible_collections.kvmops.mobility.tests.unit.units import Units
 

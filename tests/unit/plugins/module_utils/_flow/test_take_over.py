@@ -22,8 +22,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration import 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Verify
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.export import Export
-from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed, names
-from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
+from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed, names
+from ansible_collections.kvmops.mobility.tests.unit.builders import MIB, UUID
 from ansible_collections.kvmops.mobility.tests.unit.units import RUNNING, Units
 
 EFFECTS = ["own", "definitions", "check", "grow_vda", "place", "define", "start", "autostart"]

@@ -13,8 +13,9 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connectio
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain, Throughput
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt
-from ansible_collections.kvmops.mobility.tests.unit.bed import MIB, Bed, libvirt_error
-from ansible_collections.kvmops.mobility.tests.unit.builders import UUID, domain_xml
+from ansible_collections.kvmops.mobility.tests.unit.bed import Bed
+from ansible_collections.kvmops.mobility.tests.unit.builders import MIB, UUID, domain_xml
+from ansible_collections.kvmops.mobility.tests.unit.driver import libvirt_error
 
 
 def test_a_guest_through_its_life(bed: Bed) -> None:

@@ -19,7 +19,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power imp
     StopPolicy,
     wait_running,
 )
-from ansible_collections.kvmops.mobility.tests.unit.bed import Clock, libvirt_error
+from ansible_collections.kvmops.mobility.tests.unit.clock import Clock
+from ansible_collections.kvmops.mobility.tests.unit.driver import libvirt_error
 
 RUNNING, PAUSED, SHUTTING_DOWN, OFF, CRASHED = 1, 3, 4, 5, 6
 

@@ -25,7 +25,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._live.monitor impo
     Work,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import NOVA, OnTimeout, Policy
-from ansible_collections.kvmops.mobility.tests.unit.bed import Clock
+from ansible_collections.kvmops.mobility.tests.unit.clock import Clock
 
 MIB = 2**20
 QUICK = replace(NOVA, name="quick", completion_timeout_s=5)

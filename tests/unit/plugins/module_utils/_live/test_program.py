@@ -18,7 +18,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library i
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.book import Ordered
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.program import Program
-from ansible_collections.kvmops.mobility.tests.unit.bed import Bed, libvirt_error
+from ansible_collections.kvmops.mobility.tests.unit.bed import Bed
+from ansible_collections.kvmops.mobility.tests.unit.driver import libvirt_error
 from ansible_collections.kvmops.mobility.tests.unit.lively import BROKEN, Side
 from ansible_collections.kvmops.mobility.tests.unit.units import Units
 

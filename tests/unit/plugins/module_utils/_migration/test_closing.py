@@ -25,8 +25,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import GuestPlan, Outcome
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan as plan_move
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import LEGAL, Status
-from ansible_collections.kvmops.mobility.tests.unit.bed import CONFIRM, LIVE, MOVE, REVERT, journals, line, whole
 from ansible_collections.kvmops.mobility.tests.unit.builders import OTHER_UUID, UUID, request, site
+from ansible_collections.kvmops.mobility.tests.unit.flows import CONFIRM, LIVE, MOVE, REVERT, journals, line, whole
 
 Journals = tuple[tuple[Entry, ...], tuple[Entry, ...]]
 Answers = dict[str, list[dict[str, Any]]]

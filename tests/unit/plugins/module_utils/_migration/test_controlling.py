@@ -19,8 +19,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import GuestPlan, Outcome
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan as plan_move
-from ansible_collections.kvmops.mobility.tests.unit.bed import LIVE, journals, line, whole
 from ansible_collections.kvmops.mobility.tests.unit.builders import UUID, request, site
+from ansible_collections.kvmops.mobility.tests.unit.flows import LIVE, journals, line, whole
 
 Journals = tuple[tuple[Entry, ...], tuple[Entry, ...]]
 CLAIMED: Journals = (whole(Step.CLAIM), whole(Step.CLAIM))

@@ -28,7 +28,9 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal_file import RESERVED, Journal
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
-from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Clock, line
+from ansible_collections.kvmops.mobility.tests.unit.bed import ID
+from ansible_collections.kvmops.mobility.tests.unit.clock import Clock
+from ansible_collections.kvmops.mobility.tests.unit.flows import line
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(

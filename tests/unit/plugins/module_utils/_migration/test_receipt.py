@@ -20,8 +20,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.receipt import Carried, Outage, Receipt, build
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status
-from ansible_collections.kvmops.mobility.tests.unit.bed import line
 from ansible_collections.kvmops.mobility.tests.unit.builders import request, site
+from ansible_collections.kvmops.mobility.tests.unit.flows import line
 
 
 def a_migration(**values: Any) -> Migration:

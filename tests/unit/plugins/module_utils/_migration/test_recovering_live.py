@@ -22,8 +22,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.recover
     Side,
     decide,
 )
-from ansible_collections.kvmops.mobility.tests.unit.bed import LIVE, journals, line, whole
 from ansible_collections.kvmops.mobility.tests.unit.builders import request, site
+from ansible_collections.kvmops.mobility.tests.unit.flows import LIVE, journals, line, whole
 from ansible_collections.kvmops.mobility.tests.unit.lively import live
 
 Journals = tuple[tuple[Entry, ...], tuple[Entry, ...]]

@@ -28,8 +28,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.recover
     decide,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status
-from ansible_collections.kvmops.mobility.tests.unit.bed import CONFIRM, LIVE, MOVE, REVERT, journals, line, whole
 from ansible_collections.kvmops.mobility.tests.unit.builders import request, site
+from ansible_collections.kvmops.mobility.tests.unit.flows import CONFIRM, LIVE, MOVE, REVERT, journals, line, whole
 
 Journals = tuple[tuple[Entry, ...], tuple[Entry, ...]]
 SOURCE, DESTINATION = Prefer.SOURCE, Prefer.DESTINATION

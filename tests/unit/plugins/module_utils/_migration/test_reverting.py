@@ -12,7 +12,7 @@ import pytest
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import reverting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
-from ansible_collections.kvmops.mobility.tests.unit.bed import MOVE, REVERT, journals, line, whole
+from ansible_collections.kvmops.mobility.tests.unit.flows import MOVE, REVERT, journals, line, whole
 
 MOVED, _THERE = journals(MOVE)
 

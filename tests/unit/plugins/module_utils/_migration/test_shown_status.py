@@ -15,8 +15,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.shown_status import shown_status
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import derive
-from ansible_collections.kvmops.mobility.tests.unit.bed import LIVE, MOVE, journals, line, whole
 from ansible_collections.kvmops.mobility.tests.unit.builders import request, site
+from ansible_collections.kvmops.mobility.tests.unit.flows import LIVE, MOVE, journals, line, whole
 
 CLAIM, UNDO = whole(Step.CLAIM), whole(Step.UNDO)
 MOVING = (*CLAIM, line(Step.LIVE, Event.BEGIN))

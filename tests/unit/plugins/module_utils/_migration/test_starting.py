@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import START, Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.starting import may_have_run
-from ansible_collections.kvmops.mobility.tests.unit.bed import MOVE, journals, line
+from ansible_collections.kvmops.mobility.tests.unit.flows import MOVE, journals, line
 
 MOVED, THERE = journals(MOVE)
 

@@ -25,7 +25,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state i
     derive,
     derive_alone,
 )
-from ansible_collections.kvmops.mobility.tests.unit.bed import (
+from ansible_collections.kvmops.mobility.tests.unit.flows import (
     CONFIRM,
     DESTINATION,
     LIVE,

@@ -14,8 +14,9 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library i
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import FitFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._survey import probe
 from ansible_collections.kvmops.mobility.plugins.module_utils._survey.fit import Visitor, survey
-from ansible_collections.kvmops.mobility.tests.unit.bed import Bed, libvirt_error
+from ansible_collections.kvmops.mobility.tests.unit.bed import Bed
 from ansible_collections.kvmops.mobility.tests.unit.builders import UUID, domain_xml
+from ansible_collections.kvmops.mobility.tests.unit.driver import libvirt_error
 
 CPU = "<cpu mode='custom' match='exact'><model>Skylake-Server</model></cpu>"
 CAPABILITIES = """<capabilities>

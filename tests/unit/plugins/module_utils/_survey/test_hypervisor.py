@@ -22,8 +22,9 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._survey import mig
 from ansible_collections.kvmops.mobility.plugins.module_utils._survey.hypervisor import claims, survey
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit.process import Identity, myself
-from ansible_collections.kvmops.mobility.tests.unit.bed import ID, MIB, Bed, whole
-from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
+from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed
+from ansible_collections.kvmops.mobility.tests.unit.builders import MIB, UUID
+from ansible_collections.kvmops.mobility.tests.unit.flows import whole
 
 
 def ask(bed: Bed, images: str = "/") -> HypervisorFacts:

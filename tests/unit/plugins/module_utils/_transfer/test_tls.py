@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, TimedOut
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import tls
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
-from ansible_collections.kvmops.mobility.tests.unit.bed import Clock
+from ansible_collections.kvmops.mobility.tests.unit.clock import Clock
 from ansible_collections.kvmops.mobility.tests.unit.units import FAILED, Units
 
 ENTRANCE, TUNNEL = "kvmops-id-entrance", "kvmops-id-tunnel"

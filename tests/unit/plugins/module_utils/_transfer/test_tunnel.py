@@ -16,7 +16,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Mob
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import tunnel
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.rsync import Peer, ssh_argv
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.tunnel import Tunnel
-from ansible_collections.kvmops.mobility.tests.unit.bed import Clock
+from ansible_collections.kvmops.mobility.tests.unit.clock import Clock
 from ansible_collections.kvmops.mobility.tests.unit.repository import ROOT
 from ansible_collections.kvmops.mobility.tests.unit.units import FAILED, Units
 

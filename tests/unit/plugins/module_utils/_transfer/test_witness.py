@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import witness
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.export import shortcoming
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.witness import Conversation
-from ansible_collections.kvmops.mobility.tests.unit.bed import Clock
+from ansible_collections.kvmops.mobility.tests.unit.clock import Clock
 
 READ, WRITE, DISCONNECT, FLUSH, TRIM, ZEROES, BLOCK_STATUS = 0, 1, 2, 3, 4, 6, 7
 OK, ENOSPC = 0, 28

@@ -22,7 +22,7 @@ import pytest
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import export as exports
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.export import Export
-from ansible_collections.kvmops.mobility.tests.unit.bed import MIB
+from ansible_collections.kvmops.mobility.tests.unit.builders import MIB
 
 SIZE = 4 * MIB
 PATIENCE_S = 30

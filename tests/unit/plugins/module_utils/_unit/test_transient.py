@@ -15,7 +15,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._command import Co
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, TimedOut
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit.transient import Phase, Unit
-from ansible_collections.kvmops.mobility.tests.unit.bed import Clock
+from ansible_collections.kvmops.mobility.tests.unit.clock import Clock
 
 NAME = "kvmops-id-copy"
 ARGV = ("rsync", "a b", "--", "c2:/x/")
