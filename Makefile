@@ -1,6 +1,6 @@
 # The front door. Each target sets up what it needs on a bare Debian 12, as root; the work is in tools/ and tests/lab/.
 
-.PHONY: help install venv demo test lint unit sanity e2e molecule faults faults-subset faults-selftest faults-proofs bench build lab-up lab-down clean
+.PHONY: help install venv demo test lint unit sanity e2e molecule molecule-usual faults faults-subset faults-selftest faults-proofs bench build lab-up lab-down clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -15,8 +15,8 @@ venv: ## that, and .venv with the pinned tools that the checks run with
 demo: ## see a running guest resized onto another host, then confirmed
 	@tools/demo
 
-test: ## what CI runs: lint unit sanity, e2e, molecule, faults-subset faults-proofs, build; at once what no comma parts
-	@tools/stages lint+unit+sanity e2e molecule faults-subset+faults-proofs build
+test: ## what CI runs: lint unit sanity, e2e, molecule-usual, faults-subset faults-proofs, build; at once what no comma parts
+	@tools/stages lint+unit+sanity e2e molecule-usual faults-subset+faults-proofs build
 
 lint: ## ruff, mypy, shellcheck, yamllint, ansible-lint, antsibull-changelog
 	@tools/lint
@@ -30,8 +30,11 @@ sanity: ## ansible-test sanity on a copy outside the checkout
 e2e: ## pytest tests/e2e on the lab's two hosts (ARGS='-k name' passes options)
 	@tools/e2e $(ARGS)
 
-molecule: ## the roles' molecule scenarios with testinfra, on the lab's hosts (ARGS='-s ssh_trust')
+molecule: ## the roles' molecule scenarios with testinfra, on hosts of Debian 13 and 12 (ARGS='-s ssh_trust')
 	@tools/molecule $(ARGS)
+
+molecule-usual: ## the same without the scenarios for rarer hosts
+	@tools/molecule --usual
 
 faults-subset: ## each mechanism of the fault bench once
 	@tools/faults --subset

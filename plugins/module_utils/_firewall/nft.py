@@ -14,7 +14,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._firewall.rules im
 
 TABLE = "kvmops_mobility"
 RULES = "/etc/kvmops.mobility/peers.nft"
-UNIT = "kvmops-mobility-peers.service"
+UNIT = "libvirt-peers-only.service"
+"""Not kvmops-*: that is what the units of moves are called."""
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
 VERSION = ("nft", "--version")
 LIST = ("nft", "list", "table", "inet", TABLE)

@@ -23,7 +23,8 @@ from .machine import Mirror, find_mirror
 from .mounts import unmount_below
 from .run import run, run_logged, say
 
-SUITE = "trixie"
+SUITES = ("trixie", "bookworm")
+"""Releases of Debian that the hosts can be; the first unless KVMLAB_SUITE says another."""
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 PACKAGES = (
     "systemd-sysv",
@@ -40,6 +41,11 @@ PACKAGES = (
     "rsync",
     "python3-libvirt",
     "netcat-openbsd",
+    "sasl2-bin",
+    "libsasl2-modules",
+    "nftables",
+    "ufw",
+    "firewalld",
 )
 # libvirt depends on systemd-container, but with machined on the bus a guest that migrated away
 # leaves its scope behind and cannot come back; without its bus file libvirt does without it.
@@ -56,6 +62,8 @@ MASKED = (
     "apt-daily-upgrade.timer",
     "dpkg-db-backup.timer",
 )
+OFF = ("firewalld.service", "ufw.service", "nftables.service", "saslauthd.service")
+"""There, and off until a test switches one on."""
 GUEST_PACKAGES = ("busybox-static", "qemu-guest-agent")
 GUEST_KERNEL = "linux-image-cloud-amd64"
 GUEST_MODULES = (
@@ -69,7 +77,7 @@ GUEST_MODULES = (
     "virtio-rng",
 )
 SIGNATURE_MARK = b"~Module signature appended~\n"
-LAYOUT = 2  # raise when the code below makes something else of the same lists
+LAYOUT = 3  # raise when the code below makes something else of the same lists
 
 
 @dataclass(frozen=True)
@@ -94,14 +102,23 @@ class Image:
         return self.directory / "guest"
 
 
+def suite() -> str:
+    """The release that the hosts are. Raises LabError for one that is not known to work."""
+    wanted = os.environ.get("KVMLAB_SUITE") or SUITES[0]
+    if wanted not in SUITES:
+        raise LabError(f"KVMLAB_SUITE={wanted}: give one of {', '.join(SUITES)}")
+    return wanted
+
+
 def wanted_image() -> Image:
     """The image this version of the lab is about, built or not."""
     definition = [
         LAYOUT,
-        SUITE,
+        suite(),
         PACKAGES,
         EXCLUDED,
         MASKED,
+        OFF,
         GUEST_PACKAGES,
         GUEST_KERNEL,
         GUEST_MODULES,
@@ -126,7 +143,7 @@ def _build(image: Image) -> None:
     work.mkdir(parents=True)
     log = cache_dir() / "image.log"
     log.unlink(missing_ok=True)
-    say(f"building the hosts' root file system ({SUITE}, about a minute, log in {log})")
+    say(f"building the hosts' root file system ({suite()}, about a minute, log in {log})")
     root = work / "root"
     _bootstrap(root, find_mirror(), log)
     _settle(root)
@@ -151,9 +168,9 @@ def _bootstrap(root: Path, mirror: Mirror, log: Path) -> None:
             *options,
             *excludes,
             f"--include={','.join(PACKAGES)}",
-            SUITE,
+            suite(),
             root,
-            f"deb [signed-by={KEYRING}] {mirror.uri} {SUITE} main",
+            f"deb [signed-by={KEYRING}] {mirror.uri} {suite()} main",
         ],
         log,
         timeout_s=1200,
@@ -168,6 +185,7 @@ def _settle(root: Path) -> None:
     for unit in MASKED:
         (units / unit).unlink(missing_ok=True)
         (units / unit).symlink_to("/dev/null")
+    run(["systemctl", f"--root={root}", "disable", *OFF])
     networkd = "/usr/lib/systemd/system/systemd-networkd.service"
     (units / "multi-user.target.wants/systemd-networkd.service").symlink_to(networkd)
     # The resolver of the build machine means nothing on the lab's network.
