@@ -14,7 +14,7 @@ author:
 description:
   - >-
     Returns the certificate with which libvirt on this host answers and asks, and the one of the authority that it
-    believes. Private keys are only held against it, and stay where they are.
+    believes. Private keys, also QEMU's, are only held against their certificates, and stay where they are.
 extends_documentation_fragment:
   - kvmops.mobility.attributes
   - kvmops.mobility.attributes.info
@@ -32,7 +32,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 certificate:
-  description: The host's certificate; empty when there is none, or its private key is not there or another's.
+  description: >-
+    The host's certificate; empty when there is none, when its private key is not there, and when any certificate of
+    libvirt or QEMU has another's key.
   returned: success
   type: str
 authority:

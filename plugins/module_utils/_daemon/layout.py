@@ -13,13 +13,16 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit.shown import Shown
+
 SERVICE = "libvirtd.service"
 LOCAL = ("libvirtd.socket", "libvirtd-ro.socket", "libvirtd-admin.socket")
 REMOTE = {"tls": "libvirtd-tls.socket", "tcp": "libvirtd-tcp.socket"}
 PROXY = "virtproxyd.service"
 PROXY_REMOTE = {"tls": "virtproxyd-tls.socket", "tcp": "virtproxyd-tcp.socket"}
 QEMU = ("virtqemud.service", "virtqemud.socket")
-UNITS = (SERVICE, *LOCAL, *REMOTE.values(), PROXY, "virtproxyd.socket", *PROXY_REMOTE.values(), *QEMU)
+LISTENERS = (*REMOTE.values(), *PROXY_REMOTE.values())
+UNITS = (SERVICE, *LOCAL, PROXY, "virtproxyd.socket", *LISTENERS, *QEMU)
 PROPERTIES = (
     "Id",
     "LoadState",
@@ -115,24 +118,23 @@ def parse(text: str) -> Facts:
     units: dict[str, Unit] = {}
     arguments_file = default = ""
     for block in text.split("\n\n"):
-        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        name = values.get("Id", "")
+        shown = Shown.parse(block)
+        name = shown["Id"]
         if not name:
             continue
-        state = values.get("ActiveState", "")
         units[name] = Unit(
             name,
-            there=values.get("LoadState") not in ("not-found", "", None),
-            masked=values.get("LoadState") == "masked",
-            active=state in ("active", "reloading", "activating"),
-            failed=state == "failed",
-            enabled=values.get("UnitFileState") in ("enabled", "enabled-runtime"),
-            outdated=values.get("NeedDaemonReload") == "yes",
-            drop_ins=tuple(values.get("DropInPaths", "").split()),
+            there=shown.there,
+            masked=shown["LoadState"] == "masked",
+            active=shown.active,
+            failed=shown["ActiveState"] == "failed",
+            enabled=shown["UnitFileState"] in ("enabled", "enabled-runtime"),
+            outdated=shown["NeedDaemonReload"] == "yes",
+            drop_ins=tuple(shown["DropInPaths"].split()),
         )
         if name == SERVICE:
-            arguments_file = values.get("EnvironmentFiles", "").partition(" (")[0]
-            default = _arguments(values.get("Environment", ""))
+            arguments_file = shown["EnvironmentFiles"].partition(" (")[0]
+            default = _arguments(shown["Environment"])
     return Facts(units, arguments_file, default)
 
 

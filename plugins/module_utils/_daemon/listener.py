@@ -11,10 +11,11 @@ PRIVATE to the collection kvmops.mobility.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._daemon.layout import (
+    LISTENERS,
     LOCAL,
     PROXY,
     PROXY_REMOTE,
@@ -22,6 +23,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._daemon.layout imp
     SERVICE,
     Facts,
     Layout,
+    Unit,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.transport import PORTS, Transport
 
@@ -206,3 +208,33 @@ def _unread(now: Now, unit: str) -> bool:
 
 def _lives(facts: Facts, unit: str) -> bool:
     return facts.unit(unit).active or facts.unit(unit).enabled or facts.unit(unit).failed
+
+
+def back(facts: Facts) -> Iterator[Order]:
+    """Every unit as it was found; the service last, and without a mark of its failure.
+
+    A socket goes on where it listens until it is stopped, whatever its files say.
+    """
+    service = facts.unit(service_of(facts.layout))
+    sockets = [one for one in facts.units.values() if one.there and one.name.endswith(".socket")]
+    yield Order("daemon-reload")
+    moved = [one for one in sockets if one.active and one.name in LISTENERS]
+    yield Order("stop", (service.name, *_relevant(facts, moved)))
+    for verb, which in (
+        ("unmask", [one for one in sockets if not one.masked]),
+        ("enable", [one for one in sockets if one.enabled]),
+        ("disable", [one for one in sockets if not one.enabled and not one.masked]),
+        ("stop", [one for one in sockets if not one.active]),
+        ("mask", [one for one in sockets if one.masked]),
+        ("reset-failed", [*sockets, service]),
+        ("start", [*(one for one in sockets if one.active), *([service] if service.active else [])]),
+    ):
+        names = tuple(_relevant(facts, which))
+        if names:
+            yield Order(verb, names)
+
+
+def _relevant(facts: Facts, units: Sequence[Unit]) -> Iterator[str]:
+    """Only the layout's own: the other daemons' units are none of our business."""
+    modular = facts.layout is Layout.MODULAR
+    return (one.name for one in units if one.name.startswith("virtproxyd") is modular and "virtqemud" not in one.name)

@@ -8,9 +8,7 @@ PRIVATE to the collection kvmops.mobility.
 
 from __future__ import annotations
 
-import contextlib
 import os
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -19,13 +17,11 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._conf import envir
 from ansible_collections.kvmops.mobility.plugins.module_utils._conf.text import differing
 from ansible_collections.kvmops.mobility.plugins.module_utils._daemon.layout import (
     ARGUMENTS,
+    LISTENERS,
     PROPERTIES,
-    PROXY_REMOTE,
-    REMOTE,
     UNITS,
     Facts,
     Layout,
-    Unit,
     parse,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._daemon.listener import (
@@ -33,14 +29,15 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._daemon.listener i
     Address,
     Now,
     Order,
+    back,
     service_of,
     wanted,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, NotFound, Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import write_durably
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.own import put, text_of
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.transport import Transport
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
-from ansible_collections.kvmops.mobility.plugins.module_utils._unit.restart import Service, last_words, newer
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit.restart import Service, booted_s, last_words, newer
 
 _QUICK_S = 30
 _ORDER_S = 120
@@ -114,8 +111,7 @@ def _check_idle() -> None:
 
 
 def _now(facts: Facts, files: Sequence[str]) -> Now:
-    paths = [DROP_IN.format(one) for one in (*REMOTE.values(), *PROXY_REMOTE.values())]
-    held = {path: _held(path) for path in paths}
+    held = {path: _held(path) for path in map(DROP_IN.format, LISTENERS)}
     said = environment.get(_held(facts.arguments_file), ARGUMENTS) if facts.arguments_file else None
     return Now(
         facts,
@@ -126,15 +122,12 @@ def _now(facts: Facts, files: Sequence[str]) -> Now:
 
 
 def _held(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="surrogateescape")
-    except FileNotFoundError:
-        return ""
+    return text_of(Path(path), errors="surrogateescape")
 
 
 def _stale(facts: Facts, files: Sequence[str]) -> bool:
     service = Service.shown(service_of(facts.layout))
-    return bool(newer(service, files, time.time() - time.clock_gettime(time.CLOCK_MONOTONIC)))
+    return bool(newer(service, files, booted_s()))
 
 
 def _files(now: Now, arguments: str, drop_ins: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -167,13 +160,8 @@ def _apply(facts: Facts, files: Mapping[str, str], orders: Sequence[Order]) -> M
 
 
 def _put(path: str, text: str) -> None:
-    if not text:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
-        return
-    os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
     mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else _PUBLIC
-    write_durably(Path(path), text.encode("utf-8", "surrogateescape"), mode)
+    put(Path(path), text.encode("utf-8", "surrogateescape") if text else None, mode)
 
 
 def _take_back(facts: Facts, files: Mapping[str, str]) -> str:
@@ -181,34 +169,8 @@ def _take_back(facts: Facts, files: Mapping[str, str]) -> str:
     for path, text in files.items():
         _put(path, text)
     left = []
-    for order in _back(facts):
+    for order in back(facts):
         done = run(order.argv, timeout_s=_ORDER_S, accept=range(256))
         if done.code and order.verb != "reset-failed":  # which fails for a unit that has not failed
             left.append(str(order))
     return f"Not everything could be put back: {', '.join(left)} failed. Look at it on that host." if left else ""
-
-
-def _back(facts: Facts) -> Iterator[Order]:
-    """Every unit as it was found; the service last, and without a mark of its failure."""
-    service = facts.unit(service_of(facts.layout))
-    sockets = [one for one in facts.units.values() if one.there and one.name.endswith(".socket")]
-    yield Order("daemon-reload")
-    yield Order("stop", (service.name,))
-    for verb, which in (
-        ("unmask", [one for one in sockets if not one.masked]),
-        ("enable", [one for one in sockets if one.enabled]),
-        ("disable", [one for one in sockets if not one.enabled and not one.masked]),
-        ("stop", [one for one in sockets if not one.active]),
-        ("mask", [one for one in sockets if one.masked]),
-        ("reset-failed", [*sockets, service]),
-        ("start", [*(one for one in sockets if one.active), *([service] if service.active else [])]),
-    ):
-        names = tuple(_relevant(facts, which))
-        if names:
-            yield Order(verb, names)
-
-
-def _relevant(facts: Facts, units: Sequence[Unit]) -> Iterator[str]:
-    """Only the layout's own: the other daemons' units are none of our business."""
-    modular = facts.layout is Layout.MODULAR
-    return (one.name for one in units if one.name.startswith("virtproxyd") is modular and "virtqemud" not in one.name)

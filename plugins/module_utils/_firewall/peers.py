@@ -8,7 +8,6 @@ PRIVATE to the collection kvmops.mobility.
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._command import ru
 from ansible_collections.kvmops.mobility.plugins.module_utils._conf.text import differing
 from ansible_collections.kvmops.mobility.plugins.module_utils._daemon import layout, listening
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import write_durably
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.own import put, text_of
 from ansible_collections.kvmops.mobility.plugins.module_utils._firewall import firewalld, nft, ufw
 from ansible_collections.kvmops.mobility.plugins.module_utils._firewall.rules import Rule, wanted
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
@@ -37,7 +36,7 @@ def work(context: Context) -> Plan:
     before, after = ("".join(f"{' '.join(one)}\n" for one in some) for some in ((), orders))
     files, more = _guarding(rules if params["strict"] else (), context)
     for path, text in files:
-        was, will = differing(_held(path), text)
+        was, will = differing(text_of(Path(path)), text)
         before, after = before + was, after + will
     told = {"firewall": kind, "strict": params["strict"], "peers": sorted({one.source for one in rules})}
     return Plan((*effects, *more), told, before, after)
@@ -93,7 +92,9 @@ def _guarding(rules: tuple[Rule, ...], context: Context) -> tuple[list[tuple[str
     if rules:
         _check_nft(context)
     texts = {nft.RULES: nft.table(rules), nft.UNIT_FILE: nft.unit(_guarded())} if rules else {}
-    files = [(path, texts.get(path, "")) for path in (nft.RULES, nft.UNIT_FILE) if _held(path) != texts.get(path, "")]
+    files = [
+        (path, texts.get(path, "")) for path in (nft.RULES, nft.UNIT_FILE) if text_of(Path(path)) != texts.get(path, "")
+    ]
     if not rules:
         return files, [Effect("unguard", "let strangers in again, as before", _unguard)] if files else []
     loaded = _said(nft.LIST)[0] == 0
@@ -122,8 +123,7 @@ def _guarded() -> tuple[str, ...]:
 
 def _guard(files: Iterable[tuple[str, str]]) -> None:
     for path, text in files:
-        os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
-        write_durably(Path(path), text.encode("utf-8"), _PUBLIC)
+        put(Path(path), text.encode("utf-8") or None, _PUBLIC)
     verbs = (("daemon-reload",), ("reenable", nft.UNIT), ("reload-or-restart", nft.UNIT))
     _give(tuple(("systemctl", *one) for one in verbs))
 
@@ -131,12 +131,5 @@ def _guard(files: Iterable[tuple[str, str]]) -> None:
 def _unguard() -> None:
     _give((("systemctl", "disable", "--now", nft.UNIT),))
     for path in (nft.RULES, nft.UNIT_FILE):
-        Path(path).unlink(missing_ok=True)
+        put(Path(path), None, _PUBLIC)
     _give((("systemctl", "daemon-reload"),))
-
-
-def _held(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ""

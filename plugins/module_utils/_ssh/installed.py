@@ -9,7 +9,6 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import base64
-import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, MobilityError, Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import write_durably
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.own import put
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import account as accounts
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.identity import NAME
@@ -139,12 +138,7 @@ def _apply(files: list[File]) -> None:
 
 
 def _put(file: File) -> None:
-    if file.data is None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(file.path)
-        return
-    os.makedirs(os.path.dirname(file.path), mode=0o755, exist_ok=True)
-    write_durably(Path(file.path), file.data, _MODE)
+    put(Path(file.path), file.data, _MODE)
 
 
 def _be_read(files: list[File]) -> None:

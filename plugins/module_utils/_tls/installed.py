@@ -18,6 +18,7 @@ from pathlib import Path
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import NotFound, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import write_durably
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.own import text_of
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._tls.places import (
     DIRECTORIES,
@@ -46,13 +47,23 @@ def info(_context: Context) -> Plan:
 
 
 def _mistake() -> str:
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(FIRST_CERTIFICATE, FIRST_KEY)
-    except FileNotFoundError:
-        return "there is none"
-    except (OSError, ssl.SSLError) as error:
-        return f"{FIRST_CERTIFICATE} and {FIRST_KEY} are no pair: {error}"
+    """A pair that is not there is none only where it is the first: the others are copied from that."""
+    for certificate, key in _pairs():
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key)
+        except FileNotFoundError:
+            if certificate == FIRST_CERTIFICATE:
+                return "there is none"
+        except (OSError, ssl.SSLError) as error:
+            return f"{certificate} and {key} are no pair: {error}"
     return ""
+
+
+def _pairs() -> Iterator[tuple[str, str]]:
+    """Each certificate, and its key, which stands before it."""
+    for key, certificate in zip(PLACES, PLACES[1:]):
+        if key.part is Part.KEY:
+            yield certificate.path, key.path
 
 
 def work(context: Context) -> Plan:
@@ -95,10 +106,7 @@ def _group(names: Sequence[str], context: Context) -> int:
 
 
 def _held(path: str) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return ""
+    return text_of(Path(path))
 
 
 def _fits(place: Place, text: str, group: int) -> bool:

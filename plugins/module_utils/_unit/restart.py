@@ -17,6 +17,7 @@ from typing import Any
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, MobilityError, NotFound
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit.shown import Shown
 
 _SHOWN = ("LoadState", "ActiveState", "ExecMainStartTimestampMonotonic")
 _SHOW_S = 30
@@ -38,13 +39,8 @@ class Service:
     @classmethod
     def from_show(cls, unit: str, text: str) -> Service:
         """From the output of C(systemctl show)."""
-        found = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-        return cls(
-            unit,
-            found.get("LoadState") not in (None, "", "not-found"),
-            found.get("ActiveState") in ("active", "reloading", "activating"),
-            int(found.get("ExecMainStartTimestampMonotonic") or 0) / 1e6,
-        )
+        found = Shown.parse(text)
+        return cls(unit, found.there, found.active, int(found["ExecMainStartTimestampMonotonic"] or 0) / 1e6)
 
     @classmethod
     def shown(cls, unit: str) -> Service:
@@ -61,7 +57,7 @@ def work(context: Context) -> Plan:
         raise NotFound(
             "SERVICE_MISSING", params["unit"], "systemd does not know it.", "Install it, or name the unit that is here."
         )
-    later = newer(service, params["files"], time.time() - time.clock_gettime(time.CLOCK_MONOTONIC))
+    later = newer(service, params["files"], booted_s())
     result = {"unit": service.unit, "active": service.active, "newer": later, "due": bool(later)}
     if not later:
         return Plan(result=result)
@@ -70,6 +66,11 @@ def work(context: Context) -> Plan:
         return Plan(result=result)
     effect = Effect("restart", f"restart {service.unit}", lambda: _restart(context, service))
     return Plan((effect,), result)
+
+
+def booted_s() -> float:
+    """Unix time of the boot."""
+    return time.time() - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 def newer(service: Service, files: Sequence[str], boot_s: float) -> list[str]:

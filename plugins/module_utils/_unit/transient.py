@@ -16,6 +16,8 @@ from pathlib import Path
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import Completed, failed, run
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, TimedOut
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.own import text_of
+from ansible_collections.kvmops.mobility.plugins.module_utils._unit.shown import Shown
 
 _QUICK_S = 30
 _POLL_S = 0.1
@@ -61,12 +63,12 @@ def phase(name: str) -> Phase:
 
 def _read(name: str) -> tuple[Phase, int]:
     shown = run(("systemctl", "show", f"{name}.service", f"--property={_PROPERTIES}"), timeout_s=_QUICK_S).stdout
-    values = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-    if values.get("LoadState") != "loaded":
+    found = Shown.parse(shown)
+    if found["LoadState"] != "loaded":
         return Phase.ABSENT, 0
-    code = int(values.get("ExecMainStatus", "0") or 0)
-    going = values.get("ActiveState") in ("activating", "deactivating", "reloading")
-    if going or (values.get("ActiveState") == "active" and values.get("SubState") != "exited"):
+    code = int(found["ExecMainStatus"] or 0)
+    going = found["ActiveState"] in ("activating", "deactivating", "reloading")
+    if going or (found["ActiveState"] == "active" and found["SubState"] != "exited"):
         return Phase.RUNNING, code
     return Phase.ENDED, code
 
@@ -100,7 +102,7 @@ def carry_out(
             "See kvmops.mobility.status.",
             returncode=-1,
         )
-    done = Completed(tuple(argv), code, _text(unit.output), _text(unit.errors))
+    done = Completed(tuple(argv), code, text_of(unit.output), text_of(unit.errors))
     forget(unit.name)
     if done.code:
         raise failed(done)
@@ -110,18 +112,17 @@ def carry_out(
 def begin(unit: Unit, argv: Sequence[str]) -> None:
     """Start *argv* as *unit*, unless it is there."""
     if phase(unit.name) is Phase.ABSENT:
-        _start(unit, argv)
+        _start(unit, argv, ["RemainAfterExit=yes"])  # else its exit code would be forgotten with it
 
 
-def _start(unit: Unit, argv: Sequence[str]) -> None:
-    properties = (
+def _start(unit: Unit, argv: Sequence[str], properties: Sequence[str]) -> None:
+    always = (
         "Type=exec",
-        "RemainAfterExit=yes",  # else its exit code would be forgotten with it
         f"StandardOutput=truncate:{unit.output}",
         f"StandardError=truncate:{unit.errors}",
         "UMask=0077",
     )
-    options = [f"--property={one}" for one in properties]
+    options = [f"--property={one}" for one in (*always, *properties)]
     command = ("systemd-run", "--quiet", f"--unit={unit.name}", "--setenv=LC_ALL=C", *options, "--", *argv)
     run(command, timeout_s=_QUICK_S)
 
@@ -132,26 +133,13 @@ def start_service(unit: Unit, argv: Sequence[str], properties: Sequence[str] = (
     It runs as root unless *properties* say otherwise, and is never started again by systemd: whoever relied on it has
     to learn that it went away. Raises CommandFailed(COMMAND_FAILED) when it cannot be started.
     """
-    wanted = [
-        "Type=exec",
-        f"StandardOutput=truncate:{unit.output}",
-        f"StandardError=truncate:{unit.errors}",
-        "UMask=0077",
-        "TimeoutStopSec=5",
-        *properties,
-    ]
-    if program:
-        wanted.append(f"StandardInputData={base64.b64encode(program.encode()).decode()}")
-    options = [f"--property={one}" for one in wanted]
-    run(
-        ("systemd-run", "--quiet", f"--unit={unit.name}", "--setenv=LC_ALL=C", *options, "--", *argv),
-        timeout_s=_QUICK_S,
-    )
+    read = [f"StandardInputData={base64.b64encode(program.encode()).decode()}"] if program else []
+    _start(unit, argv, ["TimeoutStopSec=5", *properties, *read])
 
 
 def words(unit: Unit) -> str:
     """What the unit said on standard error, its last kibibyte."""
-    return _text(unit.errors).strip()[-1024:]
+    return text_of(unit.errors).strip()[-1024:]
 
 
 def forget(name: str) -> bool:
@@ -161,10 +149,3 @@ def forget(name: str) -> bool:
     run(("systemctl", "stop", f"{name}.service"), timeout_s=_QUICK_S, accept=(0, 5))
     run(("systemctl", "reset-failed", f"{name}.service"), timeout_s=_QUICK_S, accept=(0, 1))
     return True
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return ""

@@ -219,7 +219,7 @@ def _download(root: Path, guest: Path, log: Path) -> list[Path]:
     depends = run(["apt-cache", *options, "depends", GUEST_KERNEL]).stdout
     kernel = re.search(r"Depends: (linux-image-\S+)", depends)
     if kernel is None:
-        raise LabError(f"{GUEST_KERNEL} names no kernel package in {SUITE}")
+        raise LabError(f"{GUEST_KERNEL} names no kernel package in {suite()}")
     here = Path.cwd()
     os.chdir(guest)  # apt-get download knows no other way to say where to
     try:

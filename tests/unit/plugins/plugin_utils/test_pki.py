@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import write_durably
 from ansible_collections.kvmops.mobility.plugins.plugin_utils import _pki
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._pki import Authority, Pair
 
@@ -150,18 +151,19 @@ def test_a_key_that_cannot_sign(authority: Authority) -> None:
 
 def test_one_that_was_killed_leaves_no_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = Authority(str(tmp_path / "key"))
-    write, written = _pki.write_durably, []
+    written: list[Path] = []
 
     def killed(path: Path, data: bytes) -> None:
         if written:
             raise KeyboardInterrupt
         written.append(path)
-        write(path, data)
+        write_durably(path, data)
 
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(_pki, "write_durably", killed)
+    monkeypatch.setattr(_pki, "write_durably", killed)
+    with pytest.raises(KeyboardInterrupt):
         made.make(NOW)
-    assert not made.exists()
+    assert (len(written), made.exists()) == (1, False)
+    monkeypatch.undo()
     made.make(NOW)
     assert made.sign("c1", NAMES, NOW, 5).certificate
 

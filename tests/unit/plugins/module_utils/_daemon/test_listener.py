@@ -31,6 +31,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._daemon.listener i
     Now,
     Order,
     Wanted,
+    back,
     wanted,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._daemon.listening import check_usable
@@ -393,6 +394,20 @@ def test_who_comes_after_a_run_that_was_killed_ends_it(new: bool, killed: int, o
     check(before, Transport.TLS, old)
     assert len(wanted(before.now(), Transport.TLS, address).orders) == 5
     check(before.run(Transport.TLS, address, killed).run(Transport.TLS, address), Transport.TLS, address)
+
+
+@pytest.mark.parametrize(("old", "address"), tuple(itertools.permutations(ADDRESSES, 2)))
+def test_what_failed_is_put_back(old: Address, address: Address) -> None:
+    """Also where the socket listens, when it was the service that did not come up."""
+    held = {TLS: drop_in(old)}
+    before = Host(but(SOCKET, TLS, active=True, enabled=True), "", "", files=held, read=held, heard=held)
+    failed = before.run(Transport.TLS, address)
+    assert failed.heard[TLS] == drop_in(address)
+    after = replace(failed, files=before.files)
+    for one in back(before.facts):
+        after = after.told(one)
+    assert after.facts == before.facts
+    check(after, Transport.TLS, old)
 
 
 @st.composite

@@ -166,6 +166,22 @@ def test_what_is_there(call: Call, root: Path, authority: Authority) -> None:
     assert "are no pair" in found["mistake"]
 
 
+@pytest.mark.parametrize("name", ["libvirt/private/clientkey", "qemu/server-key", "qemu/client-key"])
+def test_a_copy_of_the_key_that_is_another(call: Call, root: Path, authority: Authority, name: str) -> None:
+    """As one would find that was restored from somewhere; what is gone is copied again, and no mistake."""
+    one, other = authority.sign("c1", ["c1"], NOW, 30), authority.sign("c1", ["c1"], NOW, 30)
+    call(**given(authority, one))
+    path = root / f"etc/pki/{name}.pem"
+    path.write_text(other.key, encoding="ascii")
+    found = call(tls_certificates_info)
+    assert (found["certificate"], f"{path} are no pair" in found["mistake"]) == ("", True)
+    path.unlink()
+    assert call(tls_certificates_info)["certificate"] == one.certificate
+    path.write_text(other.key, encoding="ascii")
+    call(**given(authority, other))
+    assert call(tls_certificates_info)["certificate"] == other.certificate
+
+
 def test_refusals(call: Call, authority: Authority) -> None:
     pair = authority.sign("c1", ["c1"], NOW, 30)
     assert call(**given(authority, pair, key=""))["code"] == "TLS_KEY_MISSING"
