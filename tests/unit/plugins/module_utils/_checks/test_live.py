@@ -215,6 +215,16 @@ def test_nothing_is_found_where_nothing_is_odd(good: Case) -> None:
     assert run(the_move(good), LIVE_CHECKS) == ()
 
 
+@pytest.mark.parametrize("forcing", ["c1", "c2"])
+def test_tls_is_used_where_either_side_insists_on_it(forcing: str) -> None:
+    where = site()
+    insisting = replace(where.hypervisors[forcing], migrate_tls_forced=True)
+    where = replace(where, hypervisors={**where.hypervisors, forcing: insisting})
+    one = the_move(Case("", (), asked=asked(), where=where))
+    assert (live.tls_forced_by(one), live.used(one)[0].tls) == ((forcing,), True)
+    assert not live.used(the_move(Case("", (), asked=asked())))[0].tls
+
+
 def test_post_copy_over_several_connections_wants_a_newer_qemu() -> None:
     case = Case("", (), asked=asked(post_copy=True, connections=2))
     assert [one.line() for one in run(the_move(case), LIVE_CHECKS)] == [

@@ -110,6 +110,23 @@ def test_whether_rsync_has_zstd(bed: Bed, monkeypatch: pytest.MonkeyPatch, says:
     assert ask(bed).rsync_zstd is False
 
 
+@pytest.mark.parametrize(
+    ("text", "forced"),
+    [
+        ("migrate_tls_force = 1\n", True),
+        ("#migrate_tls_force = 1\n", False),
+        ("migrate_tls_force = 0\nmigrate_tls_force = 1\n", False),
+        ("migrate_tls_force = \n", False),
+        (None, False),
+    ],
+)
+def test_whether_libvirt_insists_on_tls(tmp_path: Path, text: str | None, forced: bool) -> None:
+    conf = tmp_path / "qemu.conf"
+    if text is not None:
+        conf.write_text(text, encoding="ascii")
+    assert hypervisors._tls_forced(str(conf)) is forced
+
+
 def test_bridges_are_told_from_other_links(tmp_path: Path) -> None:
     for name in ("br1/bridge", "br0/bridge", "eth0"):
         (tmp_path / name).mkdir(parents=True)
