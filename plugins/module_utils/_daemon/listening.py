@@ -33,7 +33,12 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._daemon.listener i
     service_of,
     wanted,
 )
-from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, NotFound, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import (
+    CommandFailed,
+    MobilityError,
+    NotFound,
+    Refused,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._file.own import put, text_of
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.transport import Transport
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
@@ -42,6 +47,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._unit.restart impo
 _QUICK_S = 30
 _ORDER_S = 120
 _PUBLIC = 0o644
+_UNFORKED = "because of unavailable resources or another system error"
+"""systemctl's words for the result 'resources'."""
 
 
 def look() -> Facts:
@@ -146,7 +153,7 @@ def _apply(facts: Facts, files: Mapping[str, str], orders: Sequence[Order]) -> M
         for path, text in files.items():
             _put(path, text)
         for order in orders:
-            run(order.argv, timeout_s=_ORDER_S)
+            _give(order)
     except MobilityError as error:
         words = last_words(service_of(facts.layout))
         left = _take_back(facts, before)
@@ -157,6 +164,16 @@ def _apply(facts: Facts, files: Mapping[str, str], orders: Sequence[Order]) -> M
             left or "Everything is as it was. Mend what it names, then run it again.",
         ) from None
     return {}
+
+
+def _give(order: Order) -> None:
+    """Twice where systemd could not fork: a service's group may vanish between its end and its start (Debian 13)."""
+    try:
+        run(order.argv, timeout_s=_ORDER_S)
+    except CommandFailed as error:
+        if _UNFORKED not in error.message:
+            raise
+        run(order.argv, timeout_s=_ORDER_S)
 
 
 def _put(path: str, text: str) -> None:

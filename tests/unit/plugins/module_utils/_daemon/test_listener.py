@@ -8,12 +8,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._daemon import listening
 from ansible_collections.kvmops.mobility.plugins.module_utils._daemon.layout import (
     LOCAL,
     PROXY,
@@ -35,7 +37,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._daemon.listener i
     wanted,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._daemon.listening import check_usable
-from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, MobilityError
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.transport import Transport
 
 SHOWN = """\
@@ -428,3 +430,22 @@ def test_from_anywhere_one_run_is_enough(before: Host, transport: Transport, add
     check(after, transport, address)
     traditional = before.facts.layout is Layout.TRADITIONAL
     assert ("--listen" in after.arguments) is (traditional and transport is not Transport.SSH)
+
+
+@pytest.mark.parametrize(
+    ("words", "calls"),
+    [
+        ("Job for x.service failed because of unavailable resources or another system error.", 2),
+        ("Job for x.service failed because the control process exited with error code.", 1),
+    ],
+)
+def test_what_systemd_could_not_fork_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: str, calls: int
+) -> None:
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\necho "{words}" >&2\nexit 1\n', encoding="ascii")
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    with pytest.raises(CommandFailed):
+        listening._give(Order("restart", ("x.service",)))
+    assert (tmp_path / "calls").read_text(encoding="ascii").splitlines() == ["restart -- x.service"] * calls
