@@ -84,7 +84,7 @@ EXAMPLES = r"""
         server_proxyclient_address: $my_ip
     unset:
       libvirt: [live_migration_flag, live_migration_uri]
-    validate: oslo-config-validator --config-file %s --namespace nova.conf
+    validate: oslo-config-validator --input-file %s --namespace nova.conf
 
 - name: Take an option that is checked by nobody here
   kvmops.mobility.nova_conf:

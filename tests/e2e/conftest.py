@@ -13,8 +13,11 @@ from ansible_collections.kvmops.mobility.tests.e2e import lab
 
 
 @pytest.fixture(scope="session", autouse=True)
-def lab_is_up() -> Iterator[None]:
-    """The lab's two hosts, without guests of earlier runs of these tests."""
+def lab_is_up(request: pytest.FixtureRequest) -> Iterator[None]:
+    """The lab's two hosts, without guests of earlier runs of these tests; nothing when no test wants them."""
+    if all(test.get_closest_marker("without_lab") for test in request.session.items):
+        yield
+        return
     if lab.run("status", check=False).returncode != 0:
         lab.run("up", timeout_s=900)
     sweep()

@@ -27,10 +27,11 @@ RECORDS = "/var/lib/kvmops"
 PREFIX = "e2e-"
 """What every guest of these tests is called by, so that a sweep finds what an aborted run left."""
 
-_BOOTSTRAP = (
+BOOTSTRAP = (
     "import json, sys; given = json.load(sys.stdin); names = {}; "
     "exec(compile(given['source'], given['name'], 'exec'), names); print(json.dumps(names['main'](given['payload'])))"
 )
+"""What Python is started with, to run what C(program) says on its standard input."""
 _One = TypeVar("_One")
 _Other = TypeVar("_Other")
 
@@ -77,10 +78,14 @@ def on_machine(*words: str, timeout_s: float = 60) -> str:
 
 def remote(host: str, name: str, payload: object = None, timeout_s: float = 60) -> Any:
     """What C(main(payload)) of remote/NAME.py returns when it is run as root on *host*."""
+    command = f"python3 -c {json.dumps(BOOTSTRAP)}"
+    return json.loads(run("ssh", host, command, stdin=program(name, payload), timeout_s=timeout_s).stdout)
+
+
+def program(name: str, payload: object) -> str:
+    """Text that has BOOTSTRAP print, as JSON, what C(main(payload)) of remote/NAME.py returns."""
     source = (REMOTE / f"{name}.py").read_text(encoding="utf-8")
-    given = json.dumps({"source": source, "name": f"{name}.py", "payload": payload})
-    command = f"python3 -c {json.dumps(_BOOTSTRAP)}"
-    return json.loads(run("ssh", host, command, stdin=given, timeout_s=timeout_s).stdout)
+    return json.dumps({"source": source, "name": f"{name}.py", "payload": payload})
 
 
 def shell(host: str, command: str) -> str:

@@ -17,6 +17,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._conf.oslo import 
 
 _RENAMED = {
     ("DEFAULT", "novncproxy_base_url"): ("vnc", "novncproxy_base_url"),
+    ("DEFAULT", "novncproxy_host"): ("vnc", "novncproxy_host"),
+    ("DEFAULT", "novncproxy_port"): ("vnc", "novncproxy_port"),
     ("DEFAULT", "vnc_enabled"): ("vnc", "enabled"),
     ("DEFAULT", "vncserver_listen"): ("vnc", "server_listen"),
     ("DEFAULT", "vncserver_proxyclient_address"): ("vnc", "server_proxyclient_address"),

@@ -9,19 +9,7 @@ import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._conf import oslo
 from ansible_collections.kvmops.mobility.plugins.module_utils._conf.nova_edit import edit
-
-ARTICLE = """\
-[DEFAULT]
-vncserver_listen = 0.0.0.0
-[vnc]
-vncserver_proxyclient_address = $my_ip
-[libvirt]
-live_migration_uri = qemu+tcp://%s/system
-live_migration_flag = VIR_MIGRATE_UNDEFINE_SOURCE,VIR_MIGRATE_PEER2PEER,VIR_MIGRATE_LIVE,VIR_MIGRATE_POSTCOPY
-block_migration_flag = VIR_MIGRATE_NON_SHARED_INC
-live_migration_progress_timeout = 150
-live_migration_downtime = 500
-"""
+from ansible_collections.kvmops.mobility.tests.recipes import ARTICLE, TUNNELLED
 
 
 def options(text: str) -> dict[str, str]:
@@ -52,6 +40,14 @@ def test_the_article() -> None:
     ]
     again = edit(done.text, {}, (), modernize=True)
     assert (again.text, again.changes, again.notes) == (done.text, [], ())
+
+
+def test_what_of_vnc_stands_in_default_moves() -> None:
+    """Nova takes it from there to this day, and warns."""
+    found = options(edit(TUNNELLED, {}, (), modernize=True).text)
+    assert [place for place in found if place.startswith("DEFAULT.")] == ["DEFAULT.my_ip"]
+    assert found["vnc.novncproxy_host"] == found["vnc.server_listen"] == "0.0.0.0"
+    assert (found["vnc.novncproxy_port"], found["vnc.enabled"]) == ("6080", "True")
 
 
 def test_only_when_it_is_asked_for() -> None:

@@ -5,16 +5,15 @@
 
 from __future__ import annotations
 
-from io import StringIO
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from oslo_config import iniparser
-from oslo_config.cfg import ConfigParser, ParseError
+from oslo_config.cfg import ParseError
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._conf.oslo import parse
 from ansible_collections.kvmops.mobility.plugins.module_utils._conf.text import Syntax
+from ansible_collections.kvmops.mobility.tests.readers import Read
+from ansible_collections.kvmops.mobility.tests.readers import oslo as read
 
 NOVA = """\
 [DEFAULT]
@@ -44,16 +43,6 @@ server_listen : $my_ip
 [libvirt]
 cpu_mode = none
 """
-
-Read = dict[str, dict[str, list[str]]]
-
-
-def read(text: str) -> Read:
-    """What oslo.config reads, as a file is read: line ends of any kind."""
-    sections: Read = {}
-    parser = ConfigParser("nova.conf", sections)
-    iniparser.BaseParser.parse(parser, StringIO(text, newline=None))
-    return {name: {key: list(value) for key, value in options.items()} for name, options in sections.items()}
 
 
 def ours(text: str) -> Read:

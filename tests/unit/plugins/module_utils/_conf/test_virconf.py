@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._conf.text import Syntax, lines_of
 from ansible_collections.kvmops.mobility.plugins.module_utils._conf.virconf import Value, VirConf, parse, render
+from ansible_collections.kvmops.mobility.tests.readers import Reader
 
 SHIPPED = """\
 # Master libvirt daemon configuration file
@@ -39,40 +39,6 @@ tls_allowed_dn_list = [
 ]
 """
 PLAIN = SHIPPED.replace("  # a comment in a list is none for libvirt, but this one is in the string's line", "")
-
-
-class Reader:
-    """virConf of the installed libvirt."""
-
-    def __init__(self) -> None:
-        self.library = ctypes.CDLL("libvirt.so.0")
-        self.library.virConfReadString.restype = ctypes.c_void_p
-        self.library.virConfReadString.argtypes = [ctypes.c_char_p, ctypes.c_uint]
-        for name in ("virConfGetValueType", "virConfGetValueString", "virConfGetValueLLong", "virConfFree"):
-            getattr(self.library, name).argtypes = None
-
-    def reads(self, text: str) -> bool:
-        """Whether it takes the text at all."""
-        return self._conf(text) is not None
-
-    def get(self, text: str, name: str) -> Any:
-        """A number, a string, "list", or None."""
-        conf, key = ctypes.c_void_p(self._conf(text)), name.encode()
-        assert conf
-        kind = self.library.virConfGetValueType(conf, key)
-        if kind in (1, 2):
-            number = ctypes.c_longlong()
-            assert self.library.virConfGetValueLLong(conf, key, ctypes.byref(number)) == 1
-            return number.value
-        if kind == 3:
-            found = ctypes.c_char_p()
-            assert self.library.virConfGetValueString(conf, key, ctypes.byref(found)) == 1
-            return (found.value or b"").decode()
-        return {0: None, 4: "list"}[kind]
-
-    def _conf(self, text: str) -> int | None:
-        found: int | None = self.library.virConfReadString(text.encode("utf-8", "surrogateescape"), 0)
-        return found
 
 
 READER = Reader()
