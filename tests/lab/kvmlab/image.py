@@ -15,6 +15,7 @@ import os
 import re
 import shutil
 import struct
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +78,8 @@ GUEST_MODULES = (
     "virtio-rng",
 )
 SIGNATURE_MARK = b"~Module signature appended~\n"
+UNPACKERS = {b"\x28\xb5\x2f\xfd": "zstd", b"\x02\x21\x4c\x18": "lz4"}
+"""By what a packed kernel begins with."""
 LAYOUT = 3  # raise when the code below makes something else of the same lists
 
 
@@ -198,12 +201,21 @@ def _collect_guest_parts(root: Path, guest: Path, log: Path) -> None:
     for package in _download(root, guest, log):
         run(["dpkg-deb", "--extract", package, unpacked])
         package.unlink()
+    _merge_usr(unpacked)
     (vmlinuz,) = unpacked.glob("boot/vmlinuz-*")
     _unpack_kernel(vmlinuz, guest / "vmlinux")
     _order_modules(unpacked, guest)
     shutil.copy(unpacked / "usr/bin/busybox", guest / "busybox")
     _copy_with_libraries(root, unpacked / "usr/sbin/qemu-ga", guest / "agent")
     shutil.rmtree(unpacked)
+
+
+def _merge_usr(unpacked: Path) -> None:
+    """Packages of Debian 12 still have files outside /usr."""
+    for name in ("bin", "sbin", "lib"):
+        if (unpacked / name).is_dir():
+            shutil.copytree(unpacked / name, unpacked / "usr" / name, dirs_exist_ok=True, symlinks=True)
+            shutil.rmtree(unpacked / name)
 
 
 def _download(root: Path, guest: Path, log: Path) -> list[Path]:
@@ -239,10 +251,15 @@ def _unpack_kernel(vmlinuz: Path, target: Path) -> None:
     # Documented in the kernel's x86 boot protocol: sectors of set-up code, then the payload.
     base = (image[0x1F1] + 1) * 512
     offset, length = struct.unpack_from("<II", image, 0x248)
-    packed = target.with_suffix(".zst")
+    packed = target.with_suffix(".packed")
     # The last four bytes are the unpacked size, not part of the stream.
     packed.write_bytes(image[base + offset : base + offset + length - 4])
-    run(["zstd", "--decompress", "--quiet", "--rm", packed, "-o", target])
+    program = UNPACKERS.get(image[base + offset : base + offset + 4])
+    if program is None:
+        raise LabError(f"{vmlinuz.name} is packed in a way that is not known here")
+    with packed.open("rb") as given, target.open("wb") as unpacked:
+        subprocess.run([program, "--decompress", "--quiet", "--stdout"], stdin=given, stdout=unpacked, check=True)
+    packed.unlink()
     with target.open("rb") as kernel:
         if kernel.read(4) != b"\x7fELF":
             raise LabError(f"{vmlinuz.name} does not hold an ELF kernel")

@@ -24,6 +24,7 @@ PROGRAMS = {
     "modprobe": "kmod",
     "genisoimage": "genisoimage",
     "zstd": "zstd",
+    "lz4": "lz4",
     "xz": "xz-utils",
     "nsenter": "util-linux",
     "mount": "mount",
