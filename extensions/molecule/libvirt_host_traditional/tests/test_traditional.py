@@ -43,6 +43,20 @@ def test_for_tls_alone(host: Any) -> None:
     assert not conf.contains("^auth_tcp")
 
 
+def test_guests_are_shut_down_with_the_host(host: Any) -> None:
+    settings = host.file("/etc/default/libvirt-guests")
+    assert settings.contains("^ON_SHUTDOWN=shutdown$")
+    assert settings.contains("^SHUTDOWN_TIMEOUT=120$")
+    assert host.service("libvirt-guests.service").is_enabled
+    assert host.service("libvirt-guests.service").is_running
+
+
+def test_the_hypervisors_know_each_other_by_name(host: Any) -> None:
+    for peer in variables(host)["groups"]["hypervisors"]:
+        where = variables(host.get_host(f"ansible://{peer}", ansible_inventory=os.environ["KVMOPS_INVENTORY"]))
+        assert host.file("/etc/hosts").contains(f"^{where['ansible_host']} {peer}$")
+
+
 def test_every_peer_gets_in(host: Any) -> None:
     groups, here = variables(host)["groups"]["hypervisors"], variables(host)["inventory_hostname"]
     for peer in (one for one in groups if one != here):
