@@ -99,7 +99,7 @@ def edited(packages: None, tmp_path_factory: pytest.TempPathFactory) -> Edited:
             hosts[own.name] = {**_reached(release, own), **told, **case.variables}
     (base / "play.yml").write_text(yaml.safe_dump(PLAY), encoding="utf-8")
     (base / "hosts.yml").write_text(yaml.safe_dump({"all": {"hosts": hosts}}), encoding="utf-8")
-    runs = [play(str(base / "play.yml"), {}, inventory=(base / "hosts.yml",), timeout_s=600) for _ in range(2)]
+    runs = [play(str(base / "play.yml"), {}, inventory=(base / "hosts.yml",), timeout_s=600) for _time in range(2)]
     return Edited(base, *runs)
 
 

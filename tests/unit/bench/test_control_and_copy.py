@@ -65,7 +65,9 @@ def test_no_two_clusters_get_the_same_content(numbers: range) -> None:
     told = ["".join(copy.written(number * copy.CLUSTER, 10)) for number in numbers]
     patterns = {tuple(re.findall(r"-P (\d+)", one)) for one in told}
     assert len(patterns) == len(told)
-    assert told[1].splitlines()[1].endswith(f" {copy.CLUSTER + 4096} 4096")
+    assert all(
+        one.splitlines()[1].endswith(f" {at * copy.CLUSTER + 4096} 4096") for at, one in zip(numbers, told, strict=True)
+    )
 
 
 def test_something_changes_at_least() -> None:
