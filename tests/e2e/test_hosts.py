@@ -155,6 +155,9 @@ def test_by_tcp_unasked_strangers_are_dropped_also_after_a_reboot(authority: str
     lab.run("boot", empty, timeout_s=120)
     lab.wait_for("libvirt's listener", lambda: ":16509" in lab.shell(empty, "ss -Hlnt"), timeout_s=60)
     assert stranger(empty, PORTS["tcp"]) == "dropped"
+    waiting = prepare("ssh", authority, libvirt_host_restart=False)  # libvirt listens on, and asks nobody
+    assert waiting.code == 0, waiting.output
+    assert {stranger(host, PORTS["tcp"]) for host in HOSTS} == {"dropped"}
     ticked(prepared("ssh", authority), MOVING)
     assert "kvmops_mobility" not in lab.shell("c1", "nft list ruleset")
     assert {stranger(host, 49152) for host in HOSTS} == {"refused"}
