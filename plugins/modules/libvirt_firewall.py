@@ -64,7 +64,7 @@ strict:
   returned: success
   type: bool
 peers:
-  description: The addresses that are let through.
+  description: The addresses that are let through; none where nothing filters.
   returned: success
   type: list
   elements: str

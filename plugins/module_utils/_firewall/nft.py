@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._firewall.rules import Rule
+from ansible_collections.kvmops.mobility.plugins.module_utils._firewall.rules import Ports, Rule
 
 TABLE = "kvmops_mobility"
 RULES = "/etc/kvmops.mobility/peers.nft"
@@ -24,13 +24,13 @@ _HEAD = "# Written by kvmops.mobility (role libvirt_host); a change made here is
 _FAMILIES = {"ipv4": "ip", "ipv6": "ip6"}
 
 
-def table(rules: Iterable[Rule]) -> str:
-    """What C(nft -f) takes: at these ports, nobody but the peers and this host itself is answered.
+def table(rules: Iterable[Rule], guarded: Iterable[Ports]) -> str:
+    """What C(nft -f) takes: at the ports *guarded*, nobody but the peers and this host itself is answered.
 
     It replaces itself as a whole, so that there is no moment without it.
     """
     found = tuple(rules)
-    ports = ", ".join(one.joined("-") for one in sorted({one.ports for one in found}))
+    ports = ", ".join(one.joined("-") for one in sorted({*guarded}))
     lines = (
         f"table inet {TABLE}",
         f"delete table inet {TABLE}",
@@ -42,7 +42,8 @@ def table(rules: Iterable[Rule]) -> str:
         "    }",
         "    chain input {",
         "        type filter hook input priority -10; policy accept;",
-        f"        tcp dport {{ {ports} }} jump peers",
+        # Connections that begin: a port of these may also be this host's own end of one that it began.
+        f"        tcp dport {{ {ports} }} tcp flags & (fin | syn | rst | ack) == syn jump peers",
         "    }",
         "}",
     )

@@ -18,23 +18,28 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._daemon import lay
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._file.own import put, text_of
 from ansible_collections.kvmops.mobility.plugins.module_utils._firewall import firewalld, nft, ufw
-from ansible_collections.kvmops.mobility.plugins.module_utils._firewall.rules import Rule, wanted
+from ansible_collections.kvmops.mobility.plugins.module_utils._firewall.rules import Ports, Rule, read_ports, wanted
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 
 _QUICK_S = 30
 _PUBLIC = 0o644
 _ANY = range(256)
+_FIREWALLD, _UFW, _NONE = "firewalld", "ufw", "none"
 Orders = tuple[tuple[str, ...], ...]
 
 
 def work(context: Context) -> Plan:
     """Raises Refused(PORTS_INVALID, PEER_UNRESOLVED, FIREWALL_MISSING)."""
     params = context.params
-    rules = wanted(_addresses(params["peers"]), params["ports"])
-    kind, orders = _opening(rules)
+    kind = _filtering()
+    # Where nothing filters, a peer whose name leads nowhere is in nobody's way.
+    concerned = kind != _NONE or params["strict"]
+    rules = wanted(_addresses(params["peers"]) if concerned else (), params["ports"])
+    orders = _opening(kind, rules)
     effects = [Effect("open", f"let the peers through {kind}", lambda: _give(orders))] if orders else []
     before, after = ("".join(f"{' '.join(one)}\n" for one in some) for some in ((), orders))
-    files, more = _guarding(rules if params["strict"] else (), context)
+    ports = tuple(map(read_ports, params["ports"])) if params["strict"] else ()
+    files, more = _guarding(rules, ports, context)
     for path, text in files:
         was, will = differing(text_of(Path(path)), text)
         before, after = before + was, after + will
@@ -66,15 +71,20 @@ def _said(argv: Sequence[str]) -> tuple[int, str]:
     return done.code, done.stdout
 
 
-def _opening(rules: tuple[Rule, ...]) -> tuple[str, Orders]:
-    """Which firewall runs here, and what it has to be told."""
+def _filtering() -> str:
+    """Which firewall runs here."""
     if _said(firewalld.STATE)[0] == 0:
+        return _FIREWALLD
+    return _UFW if ufw.active(_said(ufw.STATUS)[1]) else _NONE
+
+
+def _opening(kind: str, rules: tuple[Rule, ...]) -> Orders:
+    """What it has to be told."""
+    if kind == _FIREWALLD:
         lasting = _missing(rules, firewalld.held(_said(firewalld.LIST)[1]))
         now = _missing(rules, firewalld.held(_said(firewalld.LIST_NOW)[1]))
-        return "firewalld", (*firewalld.orders(*lasting, permanent=True), *firewalld.orders(*now, permanent=False))
-    if ufw.active(_said(ufw.STATUS)[1]):
-        return "ufw", ufw.orders(*_missing(rules, ufw.held(_said(ufw.SHOW)[1])))
-    return "none", ()
+        return (*firewalld.orders(*lasting, permanent=True), *firewalld.orders(*now, permanent=False))
+    return ufw.orders(*_missing(rules, ufw.held(_said(ufw.SHOW)[1]))) if kind == _UFW else ()
 
 
 def _missing(rules: Iterable[Rule], held: Iterable[Rule]) -> tuple[tuple[Rule, ...], tuple[Rule, ...]]:
@@ -87,15 +97,20 @@ def _give(orders: Orders) -> None:
         run(order, timeout_s=_QUICK_S)
 
 
-def _guarding(rules: tuple[Rule, ...], context: Context) -> tuple[list[tuple[str, str]], list[Effect]]:
-    """The files of our table that differ, and what to do; without *rules* it goes. Raises Refused(FIREWALL_MISSING)."""
-    if rules:
+def _guarding(
+    rules: tuple[Rule, ...], ports: tuple[Ports, ...], context: Context
+) -> tuple[list[tuple[str, str]], list[Effect]]:
+    """The files of our table that differ, and what to do; without *ports* it goes. Raises Refused(FIREWALL_MISSING).
+
+    Without peers it stays: then everybody is a stranger.
+    """
+    if ports:
         _check_nft(context)
-    texts = {nft.RULES: nft.table(rules), nft.UNIT_FILE: nft.unit(_guarded())} if rules else {}
+    texts = {nft.RULES: nft.table(rules, ports), nft.UNIT_FILE: nft.unit(_guarded())} if ports else {}
     files = [
         (path, texts.get(path, "")) for path in (nft.RULES, nft.UNIT_FILE) if text_of(Path(path)) != texts.get(path, "")
     ]
-    if not rules:
+    if not ports:
         return files, [Effect("unguard", "let strangers in again, as before", _unguard)] if files else []
     loaded = _said(nft.LIST)[0] == 0
     effect = Effect("guard", "drop what is not of a peer", lambda: _guard(files))
