@@ -48,6 +48,8 @@ class Options:
     """Through libvirtd's own connection: only known to be refused with a reason."""
     bandwidth_mib_s: int = 0
     """0: no limit."""
+    throttle_initial: int = 0
+    """With auto_converge: so many percent the guest is slowed down from the start; 0: QEMU's own. Only a plan sets it."""
 
     def as_result(self) -> dict[str, Any]:
         """Plain JSON."""

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Policies: how patient a live migration is, as data, and the one function that follows them. Pure.
 
-A policy is a mapping that an operator can write down as YAML. Nova's is the default of Nova; C(fast) and C(gentle) are
-the two ends of its scale.
+A policy is a mapping that an operator can write down as YAML. C(balanced), the default, and C(must_finish) go by what
+they forecast. Nova's is the default of Nova, by the clock; C(fast) and C(gentle) are the two ends of its scale.
 
 PRIVATE to the collection kvmops.mobility.
 """
@@ -39,6 +39,15 @@ class OnTimeout(enum.Enum):
     FORCE_COMPLETE = "force_complete"
 
 
+class Pace(enum.Enum):
+    """What the downtime limit follows."""
+
+    STEPS = "steps"
+    """Nova's schedule: it rises on a clock."""
+    FORECAST = "forecast"
+    """What the pause would be if the guest were stopped now."""
+
+
 @dataclass(frozen=True)
 class Policy:
     """Nova's options under names of their own; the defaults and the least values are Nova's."""
@@ -53,25 +62,34 @@ class Policy:
     completion_timeout_s: int = 800
     """For each GiB that is moved; 0: never."""
     on_timeout: OnTimeout = OnTimeout.ABORT
+    pace: Pace = Pace.STEPS
+    """It comes with a policy's name; nobody sets it alone."""
+    stall_s: int = 0
+    """Pace FORECAST: so long it may come no closer to its end, then it is ended as C(on_timeout) says; 0: no limit."""
 
     def as_result(self) -> dict[str, Any]:
         """Plain JSON."""
-        return {**asdict(self), "on_timeout": self.on_timeout.value}
+        return {**asdict(self), "on_timeout": self.on_timeout.value, "pace": self.pace.value}
 
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> Policy:
-        """The inverse of C(as_result())."""
-        return cls(**{**data, "on_timeout": OnTimeout(data["on_timeout"])})
+        """The inverse of C(as_result()); what was recorded before there was a pace went by steps."""
+        pace = Pace(data.get("pace", Pace.STEPS.value))
+        return cls(**{**data, "on_timeout": OnTimeout(data["on_timeout"]), "pace": pace})
 
 
 NOVA = Policy()
 FAST = replace(NOVA, name="fast", downtime_steps=3, downtime_delay_s=3, completion_timeout_s=150)
 GENTLE = replace(NOVA, name="gentle", downtime_steps=20, downtime_delay_s=75, completion_timeout_s=2000)
-POLICIES: Mapping[str, Policy] = {one.name: one for one in (NOVA, FAST, GENTLE)}
-"""By name. C(fast): finish soon, and have the whole downtime soon. C(gentle): small steps, over a long time."""
+BALANCED = Policy(name="balanced", pace=Pace.FORECAST, stall_s=30)
+MUST_FINISH = replace(BALANCED, name="must_finish", stall_s=15, on_timeout=OnTimeout.FORCE_COMPLETE)
+POLICIES: Mapping[str, Policy] = {one.name: one for one in (BALANCED, MUST_FINISH, NOVA, FAST, GENTLE)}
+"""By name. C(balanced): the smallest pause that the guest lets it have, within the ceiling. C(must_finish): the same,
+and it ends in any case. C(fast): finish soon, and have the whole downtime soon. C(gentle): small steps, over a long
+time."""
 
-_LEAST = {"max_downtime_ms": 100, "downtime_steps": 3, "downtime_delay_s": 3, "completion_timeout_s": 0}
-"""Nova's."""
+_LEAST = {"max_downtime_ms": 100, "downtime_steps": 3, "downtime_delay_s": 3, "completion_timeout_s": 0, "stall_s": 0}
+"""Nova's; the last is ours."""
 
 
 def parse(given: object, base: Policy = NOVA) -> Policy:
@@ -86,7 +104,7 @@ def parse(given: object, base: Policy = NOVA) -> Policy:
     wanted = dict(given)
     if "name" in wanted:
         base = _named(str(wanted.pop("name")))
-    known = [one.name for one in fields(Policy) if one.name != "name"]
+    known = [one.name for one in fields(Policy) if one.name not in ("name", "pace")]
     for key in wanted:
         if key not in known:
             raise _invalid(str(key), f"is not part of a policy. There are name, {', '.join(known)}.")

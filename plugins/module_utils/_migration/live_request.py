@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import NOVA, Policy, parse
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import BALANCED, Policy, parse
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import LiveRequest
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.values import (
     choice,
@@ -43,7 +43,7 @@ def parse_live(raw: Mapping[str, Any]) -> LiveRequest:
         bandwidth_mib_s=_bandwidth(given) or 0,
     )
     return LiveRequest(
-        policy=_with_downtime(_policy(raw, NOVA), given),
+        policy=_with_downtime(_policy(raw, BALANCED), given),
         options=options,
         copy_disks=_copy_disks(given.get("copy_disks", "auto")),
         announce=parse_flag("live.announce", given.get("announce", False)),
