@@ -84,6 +84,8 @@ def parameters(order: Order) -> dict[str, Any]:
         found[libvirt.VIR_MIGRATE_PARAM_MIGRATE_DISKS] = list(order.disks)
     if options.bandwidth_mib_s:
         found[libvirt.VIR_MIGRATE_PARAM_BANDWIDTH] = options.bandwidth_mib_s
+    if options.auto_converge and options.throttle_initial:
+        found[libvirt.VIR_MIGRATE_PARAM_AUTO_CONVERGE_INITIAL] = options.throttle_initial
     if options.connections > 1:
         found[libvirt.VIR_MIGRATE_PARAM_PARALLEL_CONNECTIONS] = options.connections
     if options.compression is not Compression.NONE:

@@ -26,12 +26,12 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import
     SetDowntime,
     Stage,
 )
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import Policy, decide
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import Pace, Policy, decide
 
 POLL_S = 0.5
-"""As often as Nova looks."""
-_KEPT = 240
-"""Samples of a history: two minutes."""
+"""As often as Nova looks, and as often as is told how far it is."""
+CLOSE_POLL_S = 0.1
+"""Where a forecast is made from rounds over the memory, which may take less than that."""
 
 
 class Job(Protocol):
@@ -78,6 +78,8 @@ class Bounds:
     """The guest was paused before: its memory does not change, and nobody but its owner lets it run."""
     patience_s: float
     """Disks that have not come closer to their end for so many seconds are given up."""
+    throttling: bool = False
+    """The guest is slowed down, more and more (auto-converge)."""
 
 
 @dataclass
@@ -180,19 +182,39 @@ class Monitor:
         self._bounds = bounds
         self._tools = tools
         self._report = report
-        self._history = History(gib=bounds.gib, downtime_ms=report.downtime_ms, forced=bool(report.given_up))
+        self._history = History(
+            gib=bounds.gib,
+            downtime_ms=report.downtime_ms,
+            forced=bool(report.given_up),
+            post_copy=bounds.post_copy and not bounds.was_paused,
+            throttling=bounds.throttling,
+        )
         self._patience = Patience(bounds.patience_s)
+        self._told_at: float | None = None
+        self._pace = Pace.STEPS
 
     def watch(self) -> Report:
         """Until it is over, however it ends. Raises Lost when libvirt here went away."""
         while self._look():
-            self._tools.write(self._report.as_result())
-            self._tools.sleep(POLL_S)
+            self._tell()
+            self._tools.sleep(self._poll_s)
         self._report.ended = True
         self._report.error = self._work.error if self._work else self._report.error
         self._report.statistics = self._job.last()
         self._tools.write(self._report.as_result())
         return self._report
+
+    def _tell(self) -> None:
+        now = self._tools.clock()
+        if self._told_at is None or not 0 <= now - self._told_at < POLL_S - CLOSE_POLL_S / 2:
+            self._tools.write(self._report.as_result())
+            self._told_at = now
+
+    @property
+    def _poll_s(self) -> float:
+        seen = self._history.now
+        close = self._pace is Pace.FORECAST and seen is not None and seen.stage is Stage.MEMORY
+        return CLOSE_POLL_S if close else POLL_S
 
     @property
     def _works(self) -> bool:
@@ -207,8 +229,8 @@ class Monitor:
         if seen.stage is Stage.POST_COPY_PAUSED:
             return self._works  # the job stays there for ever; only a new call of libvirt's mends it
         told = self._tools.told()
-        samples = (*self._history.samples, seen)[-_KEPT:]
-        self._history = replace(self._history, samples=samples, forced=self._history.forced or told.forced)
+        self._pace = told.policy.pace
+        self._history = replace(self._history.with_sample(seen), forced=self._history.forced or told.forced)
         for action in self._actions(told, seen):
             self._act(action, seen)
         return True
@@ -227,7 +249,7 @@ class Monitor:
     def _act(self, action: Action, seen: Sample) -> None:
         if isinstance(action, SetDowntime):
             # Nova's rule: what libvirt did not take is not asked for again.
-            self._history = replace(self._history, downtime_ms=action.downtime_ms)
+            self._history = replace(self._history, downtime_ms=action.downtime_ms, asked_s=seen.elapsed_s)
             self._report.downtime_ms = action.downtime_ms
             self._try(
                 f"downtime limit {action.downtime_ms} ms", lambda: self._job.set_downtime(action.downtime_ms), seen

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._live import pacing
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import (
     Abort,
     Action,
@@ -71,6 +72,10 @@ class Policy:
         """Plain JSON."""
         return {**asdict(self), "on_timeout": self.on_timeout.value, "pace": self.pace.value}
 
+    def typed(self) -> dict[str, Any]:
+        """As an operator could have typed it, see C(parse())."""
+        return {"name": self.name, **{name: value for name, value in self.as_result().items() if name in _PARTS[self.pace]}}
+
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> Policy:
         """The inverse of C(as_result()); what was recorded before there was a pace went by steps."""
@@ -88,11 +93,17 @@ POLICIES: Mapping[str, Policy] = {one.name: one for one in (BALANCED, MUST_FINIS
 and it ends in any case. C(fast): finish soon, and have the whole downtime soon. C(gentle): small steps, over a long
 time."""
 
+_ANY = ("max_downtime_ms", "completion_timeout_s", "on_timeout")
+_PARTS: Mapping[Pace, tuple[str, ...]] = {
+    Pace.FORECAST: (*_ANY, "stall_s"),
+    Pace.STEPS: (*_ANY, "downtime_steps", "downtime_delay_s"),
+}
+"""What an operator can set of a policy, by its pace."""
 _LEAST = {"max_downtime_ms": 100, "downtime_steps": 3, "downtime_delay_s": 3, "completion_timeout_s": 0, "stall_s": 0}
 """Nova's; the last is ours."""
 
 
-def parse(given: object, base: Policy = NOVA) -> Policy:
+def parse(given: object, base: Policy = BALANCED) -> Policy:
     """The policy that was asked for: a name, or a mapping whose C(name) says what it differs from, else from *base*.
 
     Raises Refused(POLICY_INVALID) that names what was wrong, and what is allowed.
@@ -104,10 +115,9 @@ def parse(given: object, base: Policy = NOVA) -> Policy:
     wanted = dict(given)
     if "name" in wanted:
         base = _named(str(wanted.pop("name")))
-    known = [one.name for one in fields(Policy) if one.name not in ("name", "pace")]
     for key in wanted:
-        if key not in known:
-            raise _invalid(str(key), f"is not part of a policy. There are name, {', '.join(known)}.")
+        if key not in _PARTS[base.pace]:
+            raise _invalid(str(key), f"is not part of a policy like {base.name}. {_parts()}")
     return replace(base, **{key: _value(key, value) for key, value in wanted.items()})
 
 
@@ -119,6 +129,15 @@ def _named(name: str) -> Policy:
 
 def _names() -> str:
     return ", ".join(POLICIES)
+
+
+def _parts() -> str:
+    """What each kind of policy has."""
+    kinds = []
+    for pace, parts in _PARTS.items():
+        names = ", ".join(one.name for one in POLICIES.values() if one.pace is pace)
+        kinds.append(f"{names}: {', '.join(parts)}")
+    return f"These have, besides name, {'; '.join(kinds)}."
 
 
 def _value(key: str, value: object) -> Any:
@@ -147,19 +166,39 @@ def decide(history: History, policy: Policy) -> tuple[Action, ...]:
     now = history.now
     if now is None or now.stage in (Stage.ENDING, Stage.POST_COPY, Stage.POST_COPY_PAUSED):
         return ()
-    ending = _ending(history, policy, now.elapsed_s)
+    ending = () if history.forced else (_late(history, policy, now.elapsed_s) or _stuck(history, policy))
     return (*ending, *_limit(history, policy, now.elapsed_s))
 
 
-def _ending(history: History, policy: Policy, elapsed_s: float) -> tuple[Action, ...]:
+def _late(history: History, policy: Policy, elapsed_s: float) -> tuple[Action, ...]:
     limit_s = timeout_s(policy.completion_timeout_s, history.gib)
-    if not limit_s or elapsed_s <= limit_s or history.forced:
+    if not limit_s or elapsed_s <= limit_s:
         return ()
-    reason = f"it did not end within {limit_s} s ({policy.completion_timeout_s} s for each GiB)"
-    return (Abort(reason) if policy.on_timeout is OnTimeout.ABORT else ForceComplete(reason),)
+    return (_end(policy, f"it did not end within {limit_s} s ({policy.completion_timeout_s} s for each GiB)"),)
+
+
+def _end(policy: Policy, reason: str) -> Action:
+    return Abort(reason) if policy.on_timeout is OnTimeout.ABORT else ForceComplete(reason)
+
+
+def _stuck(history: History, policy: Policy) -> tuple[Action, ...]:
+    """Post-copy is taken as soon as it is needed, where it is allowed; all else only when nothing has helped."""
+    if policy.pace is not Pace.FORECAST:
+        return ()
+    ceiling_ms = policy.max_downtime_ms
+    if history.post_copy:
+        found = pacing.hopeless(history, ceiling_ms) or pacing.stuck(history, ceiling_ms, policy.stall_s)
+        return (ForceComplete(found.words(ceiling_ms)),) if found else ()
+    found = pacing.stuck(history, ceiling_ms, policy.stall_s)
+    if found is None:
+        return ()
+    return (_end(policy, f"{found.words(ceiling_ms)}; it came no closer to that for {policy.stall_s} s"),)
 
 
 def _limit(history: History, policy: Policy, elapsed_s: float) -> tuple[Action, ...]:
-    steps = downtime_steps(policy.max_downtime_ms, policy.downtime_steps, policy.downtime_delay_s, history.gib)
-    wanted = downtime_at(elapsed_s, steps)
+    if policy.pace is Pace.FORECAST:
+        wanted: int | None = pacing.limit_ms(history, policy.max_downtime_ms)
+    else:
+        steps = downtime_steps(policy.max_downtime_ms, policy.downtime_steps, policy.downtime_delay_s, history.gib)
+        wanted = downtime_at(elapsed_s, steps)
     return () if wanted is None or wanted == history.downtime_ms else (SetDowntime(wanted),)

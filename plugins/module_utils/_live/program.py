@@ -166,7 +166,8 @@ class Program:
 
     def _bounds(self) -> Bounds:
         live = self._live
-        return Bounds(live.gib, live.options.post_copy, live.was_paused, self._ordered.patience_s)
+        options = live.options
+        return Bounds(live.gib, options.post_copy, live.was_paused, self._ordered.patience_s, options.auto_converge)
 
     def _tools(self) -> Tools:
         book = self._book

@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import found
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import NOVA, OnTimeout, Policy
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import NOVA, OnTimeout, Pace, Policy
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Operation, Request
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import Known
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.live_request import parse_retune
@@ -121,7 +121,7 @@ def _order(operation: Operation, live: Live, typed: Mapping[str, Any]) -> tuple[
     policy, bandwidth = parse_retune(typed, live.policy)
     words = []
     if policy is not None:
-        order["policy"] = policy.as_result()
+        order["policy"] = policy.typed()
         words.append(_in_words(policy))
     if bandwidth is not None:
         order["bandwidth_mib_s"] = bandwidth
@@ -132,7 +132,11 @@ def _order(operation: Operation, live: Live, typed: Mapping[str, Any]) -> tuple[
 def _in_words(policy: Policy) -> str:
     ends = "given up" if policy.on_timeout is OnTimeout.ABORT else "made to finish"
     limit = f"{ends} after {policy.completion_timeout_s} s for each GiB"
+    time = limit if policy.completion_timeout_s else "it may take any time"
+    if policy.pace is Pace.FORECAST:
+        stall = f"{ends} when it came no closer for {policy.stall_s} s, or" if policy.stall_s else ""
+        return f"policy {policy.name}: up to {policy.max_downtime_ms} ms, as little as will do; {stall} {time}".replace("  ", " ")
     return (
         f"policy {policy.name}: up to {policy.max_downtime_ms} ms in {policy.downtime_steps} steps, one every "
-        f"{policy.downtime_delay_s} s for each GiB; {limit if policy.completion_timeout_s else 'it may take any time'}"
+        f"{policy.downtime_delay_s} s for each GiB; {time}"
     )

@@ -14,7 +14,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks import liv
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Move
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import human_bytes
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import OnTimeout
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import OnTimeout, Pace, Policy
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.schedule import (
     data_gib,
     downtime_steps,
@@ -150,6 +150,8 @@ def _connection(options: Options) -> str:
 def _limits(live: Live) -> str:
     """The longest stop that is allowed from which second on."""
     policy = live.policy
+    if policy.pace is Pace.FORECAST:
+        return f"the guest may stop for up to {policy.max_downtime_ms} ms, for as little as will do"
     found = downtime_steps(policy.max_downtime_ms, policy.downtime_steps, policy.downtime_delay_s, live.gib)
     shown = found if len(found) <= _SHOWN_LIMITS else (found[0], found[1], found[-1])
     words = [f"{one.downtime_ms} ms" + (f" after {one.after_s} s" if one.after_s else "") for one in shown]
@@ -159,12 +161,19 @@ def _limits(live: Live) -> str:
 
 def _time(live: Live) -> str:
     limit_s = timeout_s(live.policy.completion_timeout_s, live.gib)
-    if not limit_s:
+    stall = _stall(live.policy)
+    if not limit_s and not stall:
         return "as long as it takes"
+    up = ", or ".join(one for one in (f"{limit_s} s" if limit_s else "", stall) if one)
     if live.policy.on_timeout is OnTimeout.ABORT:
-        return f"{limit_s} s, then it is given up and the guest goes on where it is"
+        return f"{up}, then it is given up and the guest goes on where it is"
     how = "by post-copy" if live.options.post_copy else "by pausing the guest"
-    return f"{limit_s} s, then it is made to finish {how}"
+    return f"{up}, then it is made to finish {how}"
+
+
+def _stall(policy: Policy) -> str:
+    """How long it may come no closer; empty where nobody looks."""
+    return f"{policy.stall_s} s in which it comes no closer" if policy.pace is Pace.FORECAST and policy.stall_s else ""
 
 
 def _outage(live: Live) -> str:

@@ -1,0 +1,116 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The downtime limit by what is seen: as low as the guest lets it be, and never above the ceiling. Pure.
+
+QEMU stops a guest when what is left of its memory can be sent within the limit. What is left at the begin of a round,
+divided by how fast memory goes, is the limit that would have ended it there. While that gets less, waiting costs
+nothing but time; once it does not, a limit just above the lowest of it ends the migration at the next dip.
+
+PRIVATE to the collection kvmops.mobility.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import History, Round
+
+_FIRST_SHARE = 10
+"""It begins with a tenth of the ceiling, as Nova does."""
+_LEAST_MS = 30
+"""State of devices takes about as long, even when no memory is left."""
+_CONTRACTS = 0.8
+"""A round that begins with less than so much of the best one before it is a step towards the end."""
+_MARGIN, _MARGIN_MS = 1.1, 10
+"""Above what the best round needed: QEMU goes by its own estimate of the speed."""
+_WINDOW_S = 20.0
+"""Dips are looked for so far back: the period of most of what guests do again and again."""
+_RAISE, _RAISE_S, _RAISE_ROUNDS = 1.15, 1.0, 2
+"""A limit that should have done and did not is raised so much, after so long and so many rounds."""
+_CLOSER = 0.9
+"""Less is noise."""
+_FEW_ROUNDS = 3
+"""Fewer say nothing, however long they take."""
+_MOST_THROTTLE = 99
+"""QEMU's, in percent."""
+
+
+def limit_ms(history: History, ceiling_ms: int) -> int:
+    """The limit that is right now, ms: never above *ceiling_ms*, and never below an earlier one that was not."""
+    least = min(ceiling_ms, max(_LEAST_MS, ceiling_ms // _FIRST_SHARE))
+    asked = least if history.downtime_ms is None else min(history.downtime_ms, ceiling_ms)
+    if len(history.rounds) <= 1 or _contracts(history.rounds):
+        return asked
+    wanted = int(_MARGIN * _best_ms(_lately(history, _WINDOW_S)) + _MARGIN_MS)
+    if wanted <= asked and _has_failed(history):
+        wanted = int(_RAISE * asked) + 1
+    return max(asked, min(ceiling_ms, wanted))
+
+
+def _best_ms(rounds: Sequence[Round]) -> float:
+    """The shortest pause that one of them would have had, ms; at most a day, which is more than any ceiling."""
+    return min(86_400_000.0, 1000 * min(one.pause_s for one in rounds))
+
+
+def _contracts(rounds: Sequence[Round]) -> bool:
+    """Whether the last round is a step towards the end."""
+    return rounds[-1].pause_s < _CONTRACTS * min(one.pause_s for one in rounds[:-1])
+
+
+def _lately(history: History, seconds: float) -> Sequence[Round]:
+    """The rounds of the last *seconds*, and three at least where there are three."""
+    since_s = history.samples[-1].elapsed_s - seconds
+    young = [one for one in history.rounds if one.began_s >= since_s]
+    return young if len(young) > _FEW_ROUNDS else history.rounds[-_FEW_ROUNDS:]
+
+
+def _has_failed(history: History) -> bool:
+    """Whether the limit had its time."""
+    since = [one for one in history.rounds if one.began_s > history.asked_s]
+    return len(since) >= _RAISE_ROUNDS and history.samples[-1].elapsed_s - history.asked_s >= _RAISE_S
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """What pre-copy would come to."""
+
+    pause_ms: int
+    """The pause that the best of the last rounds would have had."""
+
+    def words(self, ceiling_ms: int) -> str:
+        """Why it does not end, for an operator."""
+        if self.pause_ms > ceiling_ms:
+            return f"the guest would have to stop for about {self.pause_ms} ms, and {ceiling_ms} ms are allowed"
+        return f"the guest did not get to stop within {ceiling_ms} ms"
+
+
+def hopeless(history: History, ceiling_ms: int) -> Stuck | None:
+    """Two rounds that say that waiting is of no use; enough for one that may go on in post-copy, which loses nothing."""
+    if len(history.rounds) <= 1 or _contracts(history.rounds):
+        return None
+    best_ms = _best_ms(history.rounds[-2:])
+    return Stuck(int(best_ms)) if best_ms > ceiling_ms else None
+
+
+def stuck(history: History, ceiling_ms: int, stall_s: int) -> Stuck | None:
+    """Whether it came no closer to its end for *stall_s* seconds and three rounds; 0: that does not matter.
+
+    One that still slows the guest down more and more, or whose limit still rises, is not stuck.
+    """
+    if not stall_s or _still_slows(history):
+        return None
+    young = _lately(history, stall_s)
+    older = history.rounds[: len(history.rounds) - len(young)]
+    if len(young) < _FEW_ROUNDS or not older:
+        return None
+    best_ms = _best_ms(young)
+    rises = best_ms <= ceiling_ms and (history.downtime_ms or 0) < ceiling_ms
+    if rises or best_ms < _CLOSER * _best_ms(older):
+        return None
+    return Stuck(int(best_ms))
+
+
+def _still_slows(history: History) -> bool:
+    return history.throttling and history.samples[-1].throttle_percent < _MOST_THROTTLE
