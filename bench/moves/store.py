@@ -20,15 +20,15 @@ KEY = ("cell", "method", "repeat", "commit")
 
 
 def commit() -> str:
-    """The code's commit, with a plus sign when the checkout differs from it."""
-    said = subprocess.run(
-        ["git", "describe", "--always", "--abbrev=12", "--exclude=*", "--dirty=+"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return said.stdout.strip() or "unknown"
+    """The code's commit, with a plus sign when the checkout differs from it; in results it may."""
+    known = _git("describe", "--always", "--abbrev=12", "--exclude=*")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)bench/results")
+    return f"{known}{'+' if changed else ''}" if known else "unknown"
+
+
+def _git(*words: str) -> str:
+    """What git says, empty when it says nothing."""
+    return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
 
 
 def machine() -> dict[str, Any]:

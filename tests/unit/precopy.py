@@ -9,6 +9,7 @@ downtime limit, that ends a round, and the guest is stopped when what is left th
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -105,6 +106,7 @@ class Precopy:
         self._limit_ms = _DEFAULT_LIMIT_MS
         self._left = set(range(memory_mib * _PER_MIB))
         self._order = sorted(self._left, reverse=True)
+        self._position = -1
         self._written: set[int] = set()
         self._credit = 0.0
         self._iteration = 1
@@ -146,7 +148,8 @@ class Precopy:
             self._written.update(self.guest.run(STEP_S * (1 - self.throttle / 100)))
         self._credit += self.link_bytes_s * STEP_S
         while self._credit >= BLOCK and self._order:
-            self._left.discard(self._order.pop())
+            self._position = self._order.pop()
+            self._left.discard(self._position)
             self._credit -= BLOCK
             self._sent += BLOCK
         if self._left_bytes <= self.link_bytes_s * self._limit_ms / 1000:
@@ -159,7 +162,9 @@ class Precopy:
         self._slow_down(written)
         self._left |= self._written
         self._written = set()
-        self._order = sorted(self._left, reverse=True)
+        ordered = sorted(self._left)  # it goes on where it was, round and round
+        at = bisect_right(ordered, self._position)
+        self._order = [*ordered[at:], *ordered[:at]][::-1]
         self._iteration += 1
         self._round_s, self._sent = self._now_s, 0
         if self._left_bytes <= self.link_bytes_s * self._limit_ms / 1000:

@@ -49,7 +49,7 @@ class Options:
     bandwidth_mib_s: int = 0
     """0: no limit."""
     throttle_initial: int = 0
-    """With auto_converge: so many percent the guest is slowed down from the start; 0: QEMU's own. Only a plan sets it."""
+    """With auto_converge: the first so many percent that the guest is slowed down by; 0: QEMU's own. A plan sets it."""
 
     def as_result(self) -> dict[str, Any]:
         """Plain JSON."""

@@ -87,7 +87,7 @@ class Stuck:
 
 
 def hopeless(history: History, ceiling_ms: int) -> Stuck | None:
-    """Two rounds that say that waiting is of no use; enough for one that may go on in post-copy, which loses nothing."""
+    """Two rounds that say that waiting is of no use: enough for one that may go on in post-copy."""
     if len(history.rounds) <= 1 or _contracts(history.rounds):
         return None
     best_ms = _best_ms(history.rounds[-2:])

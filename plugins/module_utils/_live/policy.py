@@ -74,7 +74,10 @@ class Policy:
 
     def typed(self) -> dict[str, Any]:
         """As an operator could have typed it, see C(parse())."""
-        return {"name": self.name, **{name: value for name, value in self.as_result().items() if name in _PARTS[self.pace]}}
+        return {
+            "name": self.name,
+            **{name: value for name, value in self.as_result().items() if name in _PARTS[self.pace]},
+        }
 
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> Policy:

@@ -135,7 +135,9 @@ def _in_words(policy: Policy) -> str:
     time = limit if policy.completion_timeout_s else "it may take any time"
     if policy.pace is Pace.FORECAST:
         stall = f"{ends} when it came no closer for {policy.stall_s} s, or" if policy.stall_s else ""
-        return f"policy {policy.name}: up to {policy.max_downtime_ms} ms, as little as will do; {stall} {time}".replace("  ", " ")
+        return f"policy {policy.name}: up to {policy.max_downtime_ms} ms, as little as will do; {stall} {time}".replace(
+            "  ", " "
+        )
     return (
         f"policy {policy.name}: up to {policy.max_downtime_ms} ms in {policy.downtime_steps} steps, one every "
         f"{policy.downtime_delay_s} s for each GiB; {time}"

@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Lost, MobilityError
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import Sample, Stage
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.monitor import (
+    CLOSE_POLL_S,
     POLL_S,
     Bounds,
     Monitor,
@@ -24,7 +25,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._live.monitor impo
     Tools,
     Work,
 )
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import NOVA, OnTimeout, Policy
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import BALANCED, NOVA, OnTimeout, Policy
 from ansible_collections.kvmops.mobility.tests.unit.clock import Clock
 
 MIB = 2**20
@@ -107,6 +108,15 @@ def test_it_follows_the_policy_until_the_job_is_gone() -> None:
     assert report.sample.stage is Stage.MEMORY
     assert len(watching.written) == 9
     assert watching.clock() - watching.began_at == pytest.approx(8 * POLL_S)
+
+
+def test_it_looks_closer_where_it_goes_by_what_it_sees() -> None:
+    watching = Watching(Job((Stage.DISKS, 2), (Stage.MEMORY, 20)), policy=BALANCED)
+    watching.watch()
+    assert watching.clock() - watching.began_at == pytest.approx(2 * POLL_S + 20 * CLOSE_POLL_S)
+    told_at = [one["sample"]["elapsed_s"] for one in watching.written[:-1]]
+    assert all(later - earlier >= POLL_S - 1e-6 for earlier, later in zip(told_at, told_at[1:]))
+    assert len(told_at) == 6
 
 
 def test_what_libvirt_did_not_take_is_not_asked_for_again() -> None:

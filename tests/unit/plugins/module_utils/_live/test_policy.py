@@ -24,8 +24,10 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import
     Stage,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import (
+    BALANCED,
     FAST,
     GENTLE,
+    MUST_FINISH,
     NOVA,
     OnTimeout,
     Policy,
@@ -107,7 +109,7 @@ def test_any_policy_stays_below_its_ceiling_and_never_goes_back(
 ) -> None:
     limit, ended = None, False
     for elapsed in sorted(moments):
-        history = History(gib, (Sample(elapsed, Stage.MEMORY),), limit, ended)
+        history = History(gib, (Sample(elapsed, Stage.MEMORY),), downtime_ms=limit, forced=ended)
         for action in decide(history, policy):
             if isinstance(action, SetDowntime):
                 assert limit is None or limit < action.downtime_ms
@@ -115,7 +117,7 @@ def test_any_policy_stays_below_its_ceiling_and_never_goes_back(
                 limit = action.downtime_ms
             else:
                 ended = True
-    late = decide(History(gib, (Sample(1e9, Stage.MEMORY),), policy.max_downtime_ms), policy)
+    late = decide(History(gib, (Sample(1e9, Stage.MEMORY),), downtime_ms=policy.max_downtime_ms), policy)
     assert bool(late) is bool(policy.completion_timeout_s)
 
 
@@ -125,10 +127,14 @@ def test_any_policy_stays_below_its_ceiling_and_never_goes_back(
         ("nova", NOVA),
         ("fast", FAST),
         ({"name": "gentle"}, GENTLE),
-        ({}, NOVA),
-        ({"max_downtime_ms": 300}, replace(NOVA, max_downtime_ms=300)),
+        ("must_finish", MUST_FINISH),
+        ({}, BALANCED),
+        ({"max_downtime_ms": 300, "stall_s": 0}, replace(BALANCED, max_downtime_ms=300, stall_s=0)),
         ({"name": "fast", "on_timeout": "force_complete"}, replace(FAST, on_timeout=OnTimeout.FORCE_COMPLETE)),
-        ({"downtime_steps": "4", "completion_timeout_s": "0"}, replace(NOVA, downtime_steps=4, completion_timeout_s=0)),
+        (
+            {"name": "nova", "downtime_steps": "4", "completion_timeout_s": "0"},
+            replace(NOVA, downtime_steps=4, completion_timeout_s=0),
+        ),
     ],
 )
 def test_what_an_operator_may_write(given_: object, policy: Policy) -> None:
@@ -139,13 +145,22 @@ def test_what_an_operator_may_write(given_: object, policy: Policy) -> None:
 @pytest.mark.parametrize(
     ("given_", "words"),
     [
-        ("quick", "quick: is no policy. There are nova, fast, gentle."),
-        (7, "7: is neither a name (nova, fast, gentle) nor a mapping."),
+        ("quick", "quick: is no policy. There are balanced, must_finish, nova, fast, gentle."),
+        (7, "7: is neither a name (balanced, must_finish, nova, fast, gentle) nor a mapping."),
         ({"name": "slow"}, "slow: is no policy"),
-        ({"downtime": 5}, "downtime: is not part of a policy. There are name, max_downtime_ms, downtime_steps"),
+        (
+            {"downtime": 5},
+            "downtime: is not part of a policy like balanced. These have, besides name, balanced, must_finish:",
+        ),
+        (
+            {"downtime_steps": 5},
+            "nova, fast, gentle: max_downtime_ms, completion_timeout_s, on_timeout, downtime_steps",
+        ),
+        ({"name": "fast", "stall_s": 5}, "stall_s: is not part of a policy like fast."),
+        ({"stall_s": "5 s"}, "stall_s=5 s: has to be a whole number of at least 0"),
         ({"max_downtime_ms": 99}, "max_downtime_ms=99: has to be a whole number of at least 100"),
-        ({"downtime_steps": True}, "downtime_steps=True: has to be a whole number of at least 3"),
-        ({"downtime_delay_s": "3 s"}, "downtime_delay_s=3 s: has to be a whole number"),
+        ({"name": "nova", "downtime_steps": True}, "downtime_steps=True: has to be a whole number of at least 3"),
+        ({"name": "nova", "downtime_delay_s": "3 s"}, "downtime_delay_s=3 s: has to be a whole number"),
         ({"completion_timeout_s": -1}, "completion_timeout_s=-1: has to be a whole number of at least 0"),
         ({"on_timeout": "retry"}, "on_timeout=retry: has to be abort or force_complete."),
     ],
@@ -161,3 +176,14 @@ def test_fast_and_gentle_are_on_either_side_of_nova() -> None:
     assert FAST.downtime_steps < NOVA.downtime_steps < GENTLE.downtime_steps
     assert FAST.downtime_delay_s < NOVA.downtime_delay_s <= GENTLE.downtime_delay_s
     assert FAST.completion_timeout_s < NOVA.completion_timeout_s < GENTLE.completion_timeout_s
+
+
+@pytest.mark.parametrize("policy", [BALANCED, MUST_FINISH, NOVA, replace(FAST, on_timeout=OnTimeout.FORCE_COMPLETE)])
+def test_a_policy_can_be_typed_again(policy: Policy) -> None:
+    assert parse(policy.typed()) == policy
+    assert Policy.from_result(policy.as_result()) == policy
+
+
+def test_what_was_recorded_before_there_were_paces_goes_by_steps() -> None:
+    known = {name: value for name, value in FAST.as_result().items() if name not in ("pace", "stall_s")}
+    assert Policy.from_result(known) == FAST
