@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from statistics import median
 from typing import Any, Union
 
@@ -154,6 +154,8 @@ class SetDowntime:
     """Let libvirt stop the guest for so long, ms."""
 
     downtime_ms: int
+    reason: str = field(default="", compare=False)
+    """In words, where it is not the clock's."""
 
 
 @dataclass(frozen=True)

@@ -251,9 +251,8 @@ class Monitor:
             # Nova's rule: what libvirt did not take is not asked for again.
             self._history = replace(self._history, downtime_ms=action.downtime_ms, asked_s=seen.elapsed_s)
             self._report.downtime_ms = action.downtime_ms
-            self._try(
-                f"downtime limit {action.downtime_ms} ms", lambda: self._job.set_downtime(action.downtime_ms), seen
-            )
+            words = f"downtime limit {action.downtime_ms} ms{f': {action.reason}' if action.reason else ''}"
+            self._try(words, lambda: self._job.set_downtime(action.downtime_ms), seen)
         elif isinstance(action, Abort):
             self._history = replace(self._history, forced=True)
             self._report.given_up = action.reason

@@ -199,9 +199,11 @@ def _stuck(history: History, policy: Policy) -> tuple[Action, ...]:
 
 
 def _limit(history: History, policy: Policy, elapsed_s: float) -> tuple[Action, ...]:
+    why = ""
     if policy.pace is Pace.FORECAST:
         wanted: int | None = pacing.limit_ms(history, policy.max_downtime_ms)
+        why = pacing.seen(history)
     else:
         steps = downtime_steps(policy.max_downtime_ms, policy.downtime_steps, policy.downtime_delay_s, history.gib)
         wanted = downtime_at(elapsed_s, steps)
-    return () if wanted is None or wanted == history.downtime_ms else (SetDowntime(wanted),)
+    return () if wanted is None or wanted == history.downtime_ms else (SetDowntime(wanted, why),)

@@ -33,7 +33,7 @@ from ansible_collections.kvmops.mobility.tests.unit.precopy import Phase, Precop
 
 MIB = 2**20
 LIGHT = always(hot(8, 400), Writes(100, 600, 10))
-WORKING = always(hot(40, 2000), Writes(100, 600, 30))
+WORKING = always(hot(34, 2000), Writes(100, 600, 30))
 BUSY = always(hot(100, 5000), Writes(200, 600, 20))
 SWEEPING = always(Writes(0, 700, 160))
 """The four of the measurements that the controller was tried with: what is hot, and what is written besides."""
@@ -162,12 +162,12 @@ def history(*pauses_ms: int, at_s: float = 10.0, **more: Any) -> History:
         (history(), 50),
         (history(900), 50),
         (history(900, 600), 50),
-        (history(900, 600, 560), 500),
+        (history(900, 600, 560), 450),
         (history(400, 300, 290), 329),
         (history(400, 300, 290, downtime_ms=329, asked_s=9.5), 329),
         (history(300, 290, 290, 290, 290, downtime_ms=329, asked_s=7.5), 379),
-        (history(300, 290, 290, 290, 290, downtime_ms=480, asked_s=7.5), 500),
-        (history(300, 290, 290, downtime_ms=900), 500),
+        (history(300, 290, 290, 290, 290, downtime_ms=440, asked_s=7.5), 450),
+        (history(300, 290, 290, downtime_ms=900), 450),
     ],
 )
 def test_the_limit_by_what_was_seen(known: History, expected: int) -> None:
@@ -186,7 +186,7 @@ def test_the_first_limit_is_never_above_the_ceiling() -> None:
         (history(*[1000] * 40, at_s=60.0), 1000),
         (history(*[1000] * 9, *[800] * 31, at_s=60.0), None),
         (history(*[400] * 40, at_s=60.0, downtime_ms=400), None),
-        (history(*[400] * 40, at_s=60.0, downtime_ms=500), 400),
+        (history(*[400] * 40, at_s=60.0, downtime_ms=450), 400),
         (history(*[1000] * 40, at_s=60.0, throttling=True), None),
     ],
 )
