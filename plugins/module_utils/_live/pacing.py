@@ -41,7 +41,7 @@ _MOST_THROTTLE = 99
 
 
 def limit_ms(history: History, ceiling_ms: int) -> int:
-    """The limit that is right now, ms: never above its share of *ceiling_ms*, never below an earlier one that was not."""
+    """The limit that is right now, ms: never above its share of *ceiling_ms*, never below an earlier one."""
     most = highest_ms(ceiling_ms)
     least = min(most, max(_LEAST_MS, ceiling_ms // _FIRST_SHARE))
     asked = least if history.downtime_ms is None else min(history.downtime_ms, most)
