@@ -170,6 +170,8 @@ def decide(history: History, policy: Policy) -> tuple[Action, ...]:
     if now is None or now.stage in (Stage.ENDING, Stage.POST_COPY, Stage.POST_COPY_PAUSED):
         return ()
     ending = () if history.forced else (_late(history, policy, now.elapsed_s) or _stuck(history, policy))
+    if ending and policy.pace is Pace.FORECAST:
+        return ending
     return (*ending, *_limit(history, policy, now.elapsed_s))
 
 

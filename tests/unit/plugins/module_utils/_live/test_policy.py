@@ -88,6 +88,13 @@ def test_a_guest_that_runs_there_is_left_alone(stage: Stage) -> None:
     assert decide(at(1e9, stage), NOVA) == ()
 
 
+def test_who_goes_by_what_is_seen_either_ends_it_or_sets_a_limit() -> None:
+    late = at(1e9)
+    assert kinds(decide(late, BALANCED)) == [Abort]
+    assert kinds(decide(late, NOVA)) == [Abort, SetDowntime]
+    assert kinds(decide(at(0.1), BALANCED)) == [SetDowntime]
+
+
 def test_before_anything_was_seen_nothing_is_done() -> None:
     assert decide(History(gib=2), NOVA) == ()
 
