@@ -87,11 +87,12 @@ options:
     default: quick
   policy:
     description: >-
-      How patient a live migration is: V(nova), V(fast), V(gentle), or a mapping with what differs from one of them, its
-      C(name): C(max_downtime_ms), C(downtime_steps), C(downtime_delay_s), C(completion_timeout_s), and C(on_timeout)
-      V(abort) or V(force_complete).
+      How patient a live migration is. V(balanced) and V(must_finish) go by what they see; V(nova), V(fast) and V(gentle)
+      by the clock. Or a mapping with what differs from one of them, its C(name): C(max_downtime_ms),
+      C(completion_timeout_s), C(on_timeout) V(abort) or V(force_complete); the first two also have C(stall_s), the others
+      C(downtime_steps) and C(downtime_delay_s).
     type: raw
-    default: nova
+    default: balanced
   live:
     description: >-
       How a live migration is carried out: C(copy_disks) (V(auto), V(true) or V(false)), C(tls), C(auto_converge),
