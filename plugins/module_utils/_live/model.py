@@ -76,6 +76,8 @@ class History:
     """The limit that was asked for last, whether libvirt took it or not."""
     forced: bool = False
     """It was made to finish: by post-copy, or by pausing the guest."""
+    waiting: bool = False
+    """Another one that leaves this hypervisor has the link, and this one sends a trickle, whatever the link carries."""
 
     @property
     def now(self) -> Sample | None:
