@@ -52,6 +52,13 @@ options:
       link carries. The memory is what the policy is for.
     type: int
     default: 120
+  budget_mib_s:
+    description: >-
+      What all guests that leave this hypervisor at the same time may take of its link for their memory, MiB/s. V(0)
+      when nobody knows. They take turns in any case: the one that is nearest to its end has the link, and the others
+      send a trickle meanwhile.
+    type: int
+    default: 0
   wait_s:
     description: >-
       How long one call waits, seconds. The task itself goes on until the migration has ended, and says how far it is.

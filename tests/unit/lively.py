@@ -60,6 +60,7 @@ class Side:
             "port": 0,
             "identity_file": None,
             "patience_s": 120,
+            "budget_mib_s": 0,
             "wait_s": 5,
             "started": False,
             "uri": "qemu:///system",

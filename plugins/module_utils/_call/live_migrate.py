@@ -18,6 +18,7 @@ _OPTIONS = {
     "port": {"type": "int", "default": 0},
     "identity_file": {"type": "path"},
     "patience_s": {"type": "int", "default": 120},
+    "budget_mib_s": {"type": "int", "default": 0},
     "wait_s": {"type": "int", "default": 15},
     "started": {"type": "bool", "default": False},
 }

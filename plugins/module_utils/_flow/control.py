@@ -17,6 +17,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Ref
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.live import Here, end_job, here, too_late
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.prepare import live
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Pause
+from ansible_collections.kvmops.mobility.plugins.module_utils._live import neighbours, turns
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import Sample, Stage
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import Policy, parse
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal
@@ -147,7 +148,8 @@ def _retune(context: Context, now: Here, seen: Sample | None) -> Plan:
     def tune() -> Mapping[str, Any]:
         now.book.tune(policy, bandwidth)
         if bandwidth is not None and seen is not None and now.job is not None:
-            now.job.set_bandwidth(bandwidth)
+            # Not more than its turn on the link allows: who watches it sees to the rest.
+            now.job.set_bandwidth(turns.least(bandwidth, neighbours.allowed_mib_s(now.book, context.clock())))
         return {}
 
     told = [f"policy {policy.name}"] if policy else []

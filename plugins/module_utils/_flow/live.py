@@ -192,6 +192,7 @@ def _ordered(context: Context, migration: Migration) -> Ordered:
         peer_uri=transport.uri(way, address, params["port"], params["identity_file"] or ""),
         migrate_uri=f"tcp://{transport.host(address)}",
         patience_s=float(params["patience_s"]),
+        budget_mib_s=int(params["budget_mib_s"]),
     )
 
 

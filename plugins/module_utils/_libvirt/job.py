@@ -25,6 +25,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._live.options impo
 _T = TypeVar("_T")
 _TOO_EARLY = "migration was active, but no RAM info was set"
 """What QEMU says of a job that has only just begun (LP 1982284)."""
+NO_LIMIT_MIB_S = (2**63 - 1) // 2**20
+"""What libvirt itself begins with when nobody limits it; no document says that 0 takes a limit off."""
 
 
 @dataclass(frozen=True)
@@ -180,8 +182,8 @@ class Job:
         self._do("set its downtime limit", lambda: self._handle.migrateSetMaxDowntime(downtime_ms, 0))
 
     def set_bandwidth(self, mib_s: int) -> None:
-        """How much of the link memory may take."""
-        self._do("set its bandwidth", lambda: self._handle.migrateSetMaxSpeed(mib_s, 0))
+        """How much of the link memory may take; 0: no limit."""
+        self._do("set its bandwidth", lambda: self._handle.migrateSetMaxSpeed(mib_s or NO_LIMIT_MIB_S, 0))
 
     def abort(self) -> None:
         """Give it up. In post-copy libvirt refuses, and so do we before we ask."""

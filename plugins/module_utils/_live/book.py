@@ -18,6 +18,7 @@ from typing import Any
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import Stage
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.monitor import Told
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import Policy
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import lock
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
 
 _REPORT = "live.json"
@@ -26,6 +27,7 @@ _ABORT = "abort.json"
 _FORCED = "forced.json"
 _SWITCHED = "post-copy.json"
 _TUNING = "tuning.json"
+_TURN = "turn.json"
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Ordered:
     """Where QEMU there listens."""
     patience_s: float
     """Disks that have not come closer to their end for so many seconds are given up."""
+    budget_mib_s: int = 0
+    """What all that leave here at the same time may take of its link; 0: nobody knows."""
 
 
 class Book:
@@ -48,6 +52,7 @@ class Book:
     def __init__(self, store: Store, migration_id: str) -> None:
         self._store = store
         self._directory = store.migration(migration_id)
+        self.id = migration_id
 
     def _path(self, name: str) -> Path:
         return self._directory / name
@@ -68,12 +73,16 @@ class Book:
         found = self._read(_ORDERED)
         return Ordered(**found) if found else None
 
-    def write_report(self, report: Mapping[str, Any]) -> None:
-        """Twice a second: whole for who reads it, and without waiting for the disk."""
-        scratch = self._path(f".{_REPORT}.new")
+    def _replace(self, name: str, data: Mapping[str, Any]) -> None:
+        """Whole for who reads it, and without waiting for the disk."""
+        scratch = self._path(f".{name}.new")
         self._store.make(self._directory)
-        scratch.write_text(json.dumps(report), encoding="utf-8")
-        os.replace(scratch, self._path(_REPORT))
+        scratch.write_text(json.dumps(data), encoding="utf-8")
+        os.replace(scratch, self._path(name))
+
+    def write_report(self, report: Mapping[str, Any]) -> None:
+        """With each look."""
+        self._replace(_REPORT, report)
 
     def report(self) -> dict[str, Any] | None:
         """How far it is, as plain data; None before it began."""
@@ -127,6 +136,23 @@ class Book:
     def bandwidth_mib_s(self, planned: int) -> int:
         """What was told last, else what was *planned*."""
         return int((self._read(_TUNING) or {}).get("bandwidth_mib_s", planned))
+
+    def tell_turn(self, told: Mapping[str, Any]) -> None:
+        """What the others that leave here are to know, see C(neighbours.py)."""
+        self._replace(_TURN, told)
+
+    def turn(self) -> dict[str, Any] | None:
+        """What was told of it; None before anything was, and when it is over."""
+        return self._read(_TURN)
+
+    def forget_turn(self) -> None:
+        """It is over."""
+        self._path(_TURN).unlink(missing_ok=True)
+
+    def others(self) -> list[Book]:
+        """Of the guests that somebody moves here, but this one."""
+        held = {one.migration for one in lock.all_held(self._store)}
+        return [Book(self._store, one) for one in sorted(held - {self.id})]
 
     def told(self, planned: Policy) -> Told:
         """All that was told so far; the *planned* policy, where no other was."""

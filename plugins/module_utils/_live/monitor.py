@@ -27,6 +27,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import
     Stage,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import Pace, Policy, decide
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.turns import Turn
 
 POLL_S = 0.5
 """As often as Nova looks, and as often as is told how far it is."""
@@ -45,6 +46,9 @@ class Job(Protocol):
 
     def set_downtime(self, downtime_ms: int) -> None:
         """The longest stop."""
+
+    def set_bandwidth(self, mib_s: int) -> None:
+        """What memory may take of the link; 0: no limit."""
 
     def abort(self) -> None:
         """Give it up."""
@@ -80,6 +84,8 @@ class Bounds:
     """Disks that have not come closer to their end for so many seconds are given up."""
     throttling: bool = False
     """The guest is slowed down, more and more (auto-converge)."""
+    bandwidth_mib_s: int = 0
+    """What libvirt was asked for it with; 0: no limit."""
 
 
 @dataclass
@@ -154,6 +160,8 @@ class Tools:
     write: Callable[[Mapping[str, Any]], None]
     switch: Callable[[], None]
     """Tell, before it is so, that the guest may run on the destination."""
+    share: Callable[[Sample | None, bool], Turn | None] = lambda _seen, _urgent: None
+    """Asked with each look, also the last one, which sees no job: whose turn it is on the link. None: as before."""
 
 
 class Patience:
@@ -192,6 +200,7 @@ class Monitor:
         self._patience = Patience(bounds.patience_s)
         self._told_at: float | None = None
         self._pace = Pace.STEPS
+        self._mib_s: int | None = bounds.bandwidth_mib_s
 
     def watch(self) -> Report:
         """Until it is over, however it ends. Raises Lost when libvirt here went away."""
@@ -223,6 +232,7 @@ class Monitor:
     def _look(self) -> bool:
         """One look, and what follows from it; whether it goes on."""
         seen = self._job.look(self._tools.clock() - self._report.began_at)
+        self._share(seen)
         if seen is None:
             return self._works
         self._report.sample = seen
@@ -230,10 +240,29 @@ class Monitor:
             return self._works  # the job stays there for ever; only a new call of libvirt's mends it
         told = self._tools.told()
         self._pace = told.policy.pace
-        self._history = replace(self._history.with_sample(seen), forced=self._history.forced or told.forced)
+        known = self._history.with_sample(seen, waiting=self._history.waiting)
+        self._history = replace(known, forced=known.forced or told.forced)
         for action in self._actions(told, seen):
             self._act(action, seen)
         return True
+
+    def _share(self, seen: Sample | None) -> None:
+        """Take of the link what the others that leave here let it have."""
+        urgent = (self._history.forced or self._report.paused) and not self._report.given_up
+        turn = self._tools.share(seen, urgent)
+        if turn is None or seen is None:
+            return
+        self._history = replace(self._history, waiting=turn.waiting)
+        mib_s = turn.mib_s
+        if mib_s is None or (mib_s == self._mib_s and not turn.anew):
+            return
+
+        def limit() -> None:
+            self._mib_s = None  # while libvirt has not taken it, it is asked again
+            self._job.set_bandwidth(mib_s)
+            self._mib_s = mib_s
+
+        self._try(turn.words, limit, seen)
 
     def _actions(self, told: Told, seen: Sample) -> Iterable[Action]:
         """What was told comes before what the policy says."""

@@ -28,6 +28,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._live.monitor impo
     Tools,
     Work,
 )
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.neighbours import Neighbours
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Live, Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
@@ -131,28 +132,25 @@ class Program:
             self._end_with(report)
             return
         job.listen()
-        work = self._work(domain, job, begun=earlier is not None)
-        Monitor(job, work, self._bounds(), self._tools(), report).watch()
+        mib_s = self._book.bandwidth_mib_s(self._live.options.bandwidth_mib_s)
+        work = self._work(domain, job, mib_s, begun=earlier is not None)
+        Monitor(job, work, self._bounds(mib_s), self._tools(mib_s), report).watch()
 
     def _end_with(self, report: Report) -> None:
         report.ended = True
         self._book.write_report(report.as_result())
 
-    def _work(self, domain: Domain, job: Job, *, begun: bool) -> Work | None:
+    def _work(self, domain: Domain, job: Job, mib_s: int, *, begun: bool) -> Work | None:
         """What libvirt is asked for: to begin, or to go on with one whose link broke in post-copy; else nothing."""
         resume = domain.pause() is Pause.POST_COPY_BROKEN
         if begun and not resume:
             return None
-        order = replace(self._order(domain), resume_post_copy=resume)
+        order = replace(self._order(domain, mib_s), resume_post_copy=resume)
         return Work(lambda: job.migrate(order))
 
-    def _order(self, domain: Domain) -> Order:
+    def _order(self, domain: Domain, mib_s: int) -> Order:
         live, ordered = self._live, self._ordered
-        options = replace(
-            live.options,
-            copy_disks=bool(live.copied),
-            bandwidth_mib_s=self._book.bandwidth_mib_s(live.options.bandwidth_mib_s),
-        )
+        options = replace(live.options, copy_disks=bool(live.copied), bandwidth_mib_s=mib_s)
         seen = domain.xml(inactive=False, secure=True, migratable=True)
         kept = domain.xml(inactive=True, secure=True, migratable=True)
         return Order(
@@ -164,11 +162,25 @@ class Program:
             disks=live.copied,
         )
 
-    def _bounds(self) -> Bounds:
+    def _bounds(self, mib_s: int) -> Bounds:
         live = self._live
         options = live.options
-        return Bounds(live.gib, options.post_copy, live.was_paused, self._ordered.patience_s, options.auto_converge)
+        return Bounds(
+            live.gib,
+            options.post_copy,
+            live.was_paused,
+            self._ordered.patience_s,
+            throttling=options.auto_converge,
+            bandwidth_mib_s=mib_s,
+        )
 
-    def _tools(self) -> Tools:
+    def _tools(self, mib_s: int) -> Tools:
         book = self._book
-        return Tools(self._clock, self._sleep, lambda: book.told(self._live.policy), book.write_report, book.switch)
+        return Tools(
+            clock=self._clock,
+            sleep=self._sleep,
+            told=lambda: book.told(self._live.policy),
+            write=book.write_report,
+            switch=book.switch,
+            share=Neighbours(book, self._migration.name, mib_s, self._clock).share,
+        )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import control
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.job import NO_LIMIT_MIB_S
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Options
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import FAST, GENTLE, NOVA
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
@@ -146,6 +147,16 @@ def test_retune_is_told_and_done(here: Side) -> None:
     assert here.travel.asked == [("migrateSetMaxSpeed", 40)]
     assert here.book.told(NOVA).policy == FAST
     assert here.book.bandwidth_mib_s(0) == 40
+
+
+def test_retune_takes_no_more_than_its_turn_allows(here: Side) -> None:
+    here.travel.memory()
+    here.book.tell_turn({"at": here.bed.clock(), "share_mib_s": 2, "leaving": {}})
+    order(here, "retune", bandwidth_mib_s=40)
+    here.book.forget_turn()
+    order(here, "retune", bandwidth_mib_s=0)
+    assert here.travel.asked == [("migrateSetMaxSpeed", 2), ("migrateSetMaxSpeed", NO_LIMIT_MIB_S)]
+    assert here.book.bandwidth_mib_s(9) == 0
 
 
 def test_retune_keeps_what_it_is_not_told(here: Side) -> None:

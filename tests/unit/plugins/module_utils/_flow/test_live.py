@@ -49,7 +49,7 @@ def begin(here: Side) -> None:
 
 def test_it_starts_a_unit_and_says_how_far_it_is(here: Side) -> None:
     here.units.on_start = lambda _name: here.tell(done=["0.5 s: downtime limit 50 ms"])
-    found = here.migrate(port=2222, identity_file="/root/.ssh/k y")
+    found = here.migrate(port=2222, identity_file="/root/.ssh/k y", budget_mib_s=38)
     assert found["effects"] == ["autostart_off", "start", "live"]
     assert (found["ended"], found["succeeded"]) == (False, None)
     assert found["state"]["done"] == ["0.5 s: downtime limit 50 ms"]
@@ -61,6 +61,7 @@ def test_it_starts_a_unit_and_says_how_far_it_is(here: Side) -> None:
         "peer_uri": "qemu+ssh://root@192.0.2.2:2222/system?no_tty=1&keyfile=%2Froot%2F.ssh%2Fk%20y",
         "migrate_uri": "tcp://192.0.2.2",
         "patience_s": 120.0,
+        "budget_mib_s": 38,
     }
     assert derive_alone(here.bed.journal(), "source") is Status.MIGRATING
 

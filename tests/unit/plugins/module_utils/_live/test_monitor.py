@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Lost, MobilityError
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import Sample, Stage
+from ansible_collections.kvmops.mobility.plugins.module_utils._live import monitor
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import History, Sample, Stage
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.monitor import (
     CLOSE_POLL_S,
     POLL_S,
@@ -26,6 +27,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._live.monitor impo
     Work,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import BALANCED, NOVA, OnTimeout, Policy
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.turns import Turn
 from ansible_collections.kvmops.mobility.tests.unit.clock import Clock
 
 MIB = 2**20
@@ -63,6 +65,9 @@ class Job:
     def set_downtime(self, downtime_ms: int) -> None:
         self._do(f"downtime {downtime_ms}")
 
+    def set_bandwidth(self, mib_s: int) -> None:
+        self._do(f"bandwidth {mib_s}")
+
     def abort(self) -> None:
         self._do("abort", ends=True)
 
@@ -84,12 +89,20 @@ class Watching:
         self.began_at = self.clock()
         work = more.pop("work", None)
         report = more.pop("report", Report(self.began_at))
+        more_turns = more.pop("turns", [])
         bounds = replace(Bounds(2.0, post_copy=False, was_paused=False, patience_s=120.0), **more)
-        tools = Tools(self.clock, self.clock.sleep, lambda: self.told, self.written.append, self._switch)
+        self.turns: list[Turn | None] = more_turns
+        self.asked: list[tuple[bool, bool]] = []
+        tools = Tools(self.clock, self.clock.sleep, lambda: self.told, self.written.append, self._switch, self._share)
         self.monitor = Monitor(job, work, bounds, tools, report)
 
     def _switch(self) -> None:
         self.job.done.append("told")
+
+    def _share(self, seen: Sample | None, urgent: bool) -> Turn | None:
+        """One turn with each look that sees a job."""
+        self.asked.append((seen is not None, urgent))
+        return self.turns.pop(0) if seen is not None and self.turns else None
 
     def watch(self) -> Report:
         return self.monitor.watch()
@@ -242,6 +255,67 @@ def test_it_goes_on_where_another_one_stopped() -> None:
     report = watching.watch()
     assert job.done == ["abort"]  # 3600 s are more than Nova's 1600 for 2 GiB, and the limit is known
     assert report.done[0] == "1.0 s: downtime limit 500 ms"
+
+
+LEADS, WAITS = Turn(True, 38, 38, "web1"), Turn(False, 1, 1, "web2")
+
+
+def test_its_turn_is_told_to_libvirt_when_it_changes() -> None:
+    watching = Watching(Job((Stage.MEMORY, 6)), turns=[WAITS, None, WAITS, LEADS, LEADS])
+    report = watching.watch()
+    assert watching.job.done == ["bandwidth 1", "downtime 50", "bandwidth 38"]
+    assert [line for line in report.done if "link" in line or "turn" in line] == [
+        "0.0 s: waits for its turn (with web2): 1 MiB/s",
+        "1.5 s: has the link: 38 MiB/s",
+    ]
+    assert watching.asked == [(True, False)] * 6 + [(False, False)]
+
+
+def test_while_it_waits_the_policy_knows(monkeypatch: pytest.MonkeyPatch) -> None:
+    known: list[bool] = []
+
+    def decide(history: History, _policy: Policy) -> tuple[()]:
+        known.append(history.waiting)
+        return ()
+
+    monkeypatch.setattr(monitor, "decide", decide)
+    Watching(Job((Stage.MEMORY, 5)), turns=[WAITS, None, LEADS, None, WAITS]).watch()
+    assert known == [True, True, False, False, True]
+
+
+def test_what_libvirt_was_begun_with_is_not_told_again() -> None:
+    turns = [Turn(True, 0, 7, "web1"), Turn(True, 0, 7, "web1", anew=True)]
+    watching = Watching(Job((Stage.MEMORY, 1)), bandwidth_mib_s=7, turns=turns[:1])
+    watching.watch()
+    assert watching.job.done == []
+    watching = Watching(Job((Stage.MEMORY, 1)), bandwidth_mib_s=7, turns=turns[1:])
+    watching.watch()
+    assert watching.job.done == ["bandwidth 7"]
+
+
+def test_a_turn_that_libvirt_did_not_take_is_told_again() -> None:
+    watching = Watching(Job((Stage.MEMORY, 3)), turns=[WAITS, WAITS])
+    watching.job.refuses = "busy"
+    report = watching.watch()
+    assert watching.job.done[:2] == ["bandwidth 1", "bandwidth 1"]
+    assert report.done[0] == "0.0 s: waits for its turn (with web2): 1 MiB/s: refused: busy"
+
+
+def test_where_nothing_can_be_limited_libvirt_is_told_nothing() -> None:
+    watching = Watching(Job((Stage.DISKS, 2)), turns=[Turn(False, 38, None, "web2")] * 2)
+    watching.watch()
+    assert watching.job.done == ["downtime 50"]
+
+
+@pytest.mark.parametrize(
+    ("told", "urgent"), [({}, False), ({"forced": True}, True), ({"forced": True, "aborted": True}, False)]
+)
+def test_a_guest_that_was_made_to_finish_is_urgent(told: dict[str, bool], urgent: bool) -> None:
+    watching = Watching(Job((Stage.MEMORY, 3)))
+    watching.told = Told(NOVA, **told)
+    watching.job.refuses = "not yet"
+    watching.watch()
+    assert watching.asked[2] == (True, urgent)
 
 
 def test_a_libvirt_that_went_away_is_told() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,9 +16,12 @@ import pytest
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Lost
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.job import Order, flags, parameters
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.book import Ordered
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.book import Book, Ordered
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import Stage
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.program import Program
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.turns import Leaving
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import lock
 from ansible_collections.kvmops.mobility.tests.unit.bed import Bed
 from ansible_collections.kvmops.mobility.tests.unit.driver import libvirt_error
 from ansible_collections.kvmops.mobility.tests.unit.lively import BROKEN, Side
@@ -104,6 +108,36 @@ def test_what_goes_on_is_not_asked_for_again(here: Side) -> None:
     assert here.travel.asked == []
     assert report["done"] == ["1.0 s: downtime limit 50 ms"]
     assert report["sample"]["stage"] == "memory"
+
+
+def test_its_neighbour_has_the_link_until_it_is_gone(here: Side) -> None:
+    """Without a report of its own the neighbour would be no neighbour: what it told is beside its record."""
+    other = Book(here.bed.store, "fedcba987654")
+    lock.take(here.bed.store, lock.Lock("uuid-2", other.id, "root@control", "live_migrate", here.bed.clock()))
+    told = Leaving(other.id, "web2", Stage.MEMORY, left_bytes=0, leads=True)
+    here.book.order(replace(ORDERED, budget_mib_s=38))
+    here.tell()
+    here.travel.memory()
+    looks = iter(range(20))
+
+    def look() -> None:
+        number = next(looks)
+        if number < 8:
+            other.tell_turn({"at": here.bed.clock(), "share_mib_s": 37, "leaving": told.as_result()})
+        elif number < 16:
+            other.forget_turn()
+        else:
+            here.travel.end()
+
+    here.travel.on["jobStats"] = look
+    report = run(here)
+    speeds = [one for one in here.travel.asked if one[0] == "migrateSetMaxSpeed"]
+    assert speeds == [("migrateSetMaxSpeed", 1), ("migrateSetMaxSpeed", 38)]
+    assert [line.partition(": ")[2] for line in report["done"] if "downtime" not in line] == [
+        "waits for its turn (with web2): 1 MiB/s",
+        "has the link: 38 MiB/s",
+    ]
+    assert here.book.turn() is None
 
 
 def test_a_broken_link_is_asked_to_be_mended(here: Side) -> None:
