@@ -25,8 +25,8 @@ from kvmlab.load import Load
 from kvmlab.run import wait_for
 from kvmlab.virsh import guest_states, virsh
 
-from . import hook, travel
-from .case import Kind, Mirrored, Travelling, Trigger
+from . import hook
+from .case import Kind, Mirrored
 
 GUEST = "fault"
 EMULATOR = "usr/bin/qemu-system-x86_64"
@@ -95,13 +95,13 @@ class Stage:
             raise LabError(f"host {host.name} is down")
         return Path(f"/proc/{leader.pid}/root{path}")
 
-    def arm(self, host: str, trigger: Trigger) -> None:
-        """Stop the module that writes this line next."""
+    def arm(self, host: str, wanted: Mapping[str, str]) -> None:
+        """Stop whoever writes that next: a line of a journal, or words in a file of a live migration's watcher."""
         self.disarm()
         armed = self._inside(self.hosts[host], hook.ARMED)
         armed.parent.mkdir(exist_ok=True)
         part = armed.with_suffix(".part")
-        part.write_text(json.dumps(trigger.line))
+        part.write_text(json.dumps(wanted))
         part.rename(armed)
 
     def disarm(self) -> None:
@@ -256,11 +256,11 @@ class Stage:
         )
         return [one for words in finds for one in self.hosts[host].exec(["find", *words]).stdout.splitlines()]
 
-    def slow_down(self, travelling: Travelling | None) -> None:
-        """Limit both links, so that a guest stays as far on its way for a while; none takes the limits away."""
+    def slow_down(self, mbit: int) -> None:
+        """Limit both links, so that a guest stays as far on its way for a while; 0 takes the limits away."""
         for host in self.hosts.values():
             if host.leader() is not None:
-                trouble.shape(host, travel.MBIT[travelling] if travelling else 0)
+                trouble.shape(host, mbit)
 
     def autostart(self, host: str) -> bool:
         """Whether the host starts the guest when it boots."""
@@ -288,6 +288,14 @@ class Stage:
                 with contextlib.suppress(OSError):
                     said.append(f"\n===== {name}: {journal.name} of {journal.parent.name}\n{journal.read_text()}")
         return "".join(said)
+
+    def told(self, host: str, migration: str) -> Mapping[str, Any]:
+        """What the watcher of a live migration has told there, empty where that is gone."""
+        file = self.hosts[host].storage.records / "migrations" / migration / "live.json"
+        with contextlib.suppress(OSError, ValueError):
+            found: dict[str, Any] = json.loads(file.read_text())
+            return found
+        return {}
 
     def start(self, host: str) -> None:
         """Start the guest by hand."""
