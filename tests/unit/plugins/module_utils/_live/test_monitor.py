@@ -147,8 +147,13 @@ def test_what_is_done_is_told_before_it_is_done(policy: Policy, told: dict[str, 
     """Whoever kills this program then leaves the next one with all that it needs."""
     watching = Watching(Job((Stage.MEMORY, 26)), policy=policy)
     known: list[dict[str, Any]] = []
-    watching.job.abort = watching.job.pause = lambda: known.append(dict(watching.written[-1]))  # type: ignore[method-assign]
-    watching.job.set_downtime = lambda _ms: known.append(dict(watching.written[-1]))  # type: ignore[method-assign]
+    act = watching.job._do
+
+    def acted(what: str, *, ends: bool = False) -> None:
+        known.append(dict(watching.written[-1]))
+        act(what, ends=ends)
+
+    watching.job._do = acted  # type: ignore[method-assign]
     watching.watch()
     assert {key: known[-1][key] for key in told} == told
 
