@@ -25,7 +25,7 @@ from kvmlab.load import Load
 from kvmlab.run import wait_for
 from kvmlab.virsh import guest_states, virsh
 
-from . import hook
+from . import hook, travel
 from .case import Kind, Mirrored
 
 GUEST = "fault"
@@ -37,6 +37,7 @@ _DATA_MIB = 4
 """An emulated guest adds them up again after each case."""
 _DISK = "vda"
 _MIRROR_S = 30
+_WATCHER_S, _LOOK_S = 60, 2.0
 PLAIN = Kind(loaded=False, ignores_acpi=False, dirties=False, travels=False)
 
 
@@ -198,6 +199,17 @@ class Stage:
     def kill_monitor(self, host: str, migration: str) -> None:
         """The unit that watches a live migration dies. Raises LabError when it was not there."""
         self._kill_unit(host, f"kvmops-{migration}-live")
+
+    def await_monitor(self, host: str, migration: str) -> None:
+        """Wait until another one watches, and has had a look, or there is nothing to watch any more."""
+        unit = f"kvmops-{migration}-live.service"
+
+        def is_watched() -> bool:
+            shown = self.hosts[host].exec(["systemctl", "is-active", unit], check=False).stdout.strip()
+            return shown == "active" or not travel.has_job(self.hosts[host], GUEST)
+
+        wait_for("another watcher", is_watched, timeout_s=_WATCHER_S, interval_s=0.1)
+        time.sleep(_LOOK_S)
 
     def _kill_unit(self, host: str, unit: str) -> None:
         self.hosts[host].exec(["systemctl", "kill", "--kill-whom=all", "--signal=KILL", f"{unit}.service"])

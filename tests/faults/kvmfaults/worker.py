@@ -272,6 +272,8 @@ class Worker:
         if self._stage.hosts[host].leader() is not None:
             for one in waiting:
                 self._stage.signal(host, one, signal.SIGCONT)
+        if case.fault in (Fault.MONITOR, Fault.RETUNE_MONITOR):
+            self._stage.await_monitor(host, _migration(stopped))
         if case.fault in _RETUNED:
             travel.await_limit(self._stage.hosts[host], GUEST, travel.LOWER_MS)
         self._stage.slow_down(0)
