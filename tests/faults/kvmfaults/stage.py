@@ -37,7 +37,7 @@ _DATA_MIB = 4
 """An emulated guest adds them up again after each case."""
 _DISK = "vda"
 _MIRROR_S = 30
-_WATCHER_S, _LOOK_S = 60, 2.0
+_DIES_S, _WATCHER_S, _LOOK_S = 0.5, 60, 2.0
 PLAIN = Kind(loaded=False, ignores_acpi=False, dirties=False, travels=False)
 
 
@@ -208,6 +208,7 @@ class Stage:
             shown = self.hosts[host].exec(["systemctl", "is-active", unit], check=False).stdout.strip()
             return shown == "active" or not travel.has_job(self.hosts[host], GUEST)
 
+        time.sleep(_DIES_S)
         wait_for("another watcher", is_watched, timeout_s=_WATCHER_S, interval_s=0.1)
         time.sleep(_LOOK_S)
 
