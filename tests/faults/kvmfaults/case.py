@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -73,6 +74,15 @@ HELD = frozenset({Travelling.SWITCHING, Travelling.PAUSING, Travelling.PAUSED})
 """The guest may have to wait for longer than a ceiling: a policy that was told to make it finish does that."""
 
 
+_LONG_MIB, _SHORT_MIB = 64, 32
+_DIRTIES_MIB: Mapping[Travelling | None, int] = {
+    one: _LONG_MIB if one in (Travelling.MEMORY, Travelling.POST_COPY) else _SHORT_MIB
+    for one in Travelling
+    if one is not Travelling.DISKS
+}
+"""A stage that the bench waits for has to last, and a policy acts after a few rounds, which are not to."""
+
+
 class Mirrored(enum.Enum):
     """How far a guest's mirror has to be when a fault happens."""
 
@@ -127,8 +137,8 @@ class Kind:
     """It writes records on its disk all the time."""
     ignores_acpi: bool
     """It cannot be shut down politely."""
-    dirties: bool
-    """It writes to its memory all the time, more than a slow link carries."""
+    dirties: int
+    """So many MiB of its memory it writes all the time, more than a slow link carries."""
     travels: bool
     """It is moved live, which leaves the log of its console where it was."""
 
@@ -181,7 +191,7 @@ class Case:
         return Kind(
             loaded=self._phase != "revert",
             ignores_acpi=self.fault is Fault.ACPI or self.operation == FORCED,
-            dirties=self.travelling not in (None, Travelling.DISKS),
+            dirties=_DIRTIES_MIB.get(self.travelling, 0),
             travels=self.live,
         )
 

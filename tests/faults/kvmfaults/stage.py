@@ -32,13 +32,12 @@ GUEST = "fault"
 EMULATOR = "usr/bin/qemu-system-x86_64"
 _HOOK = Path(hook.__file__)
 _LIBVIRT_S = 30
-_DIRTIED_MIB = 64
 _DATA_MIB = 4
 """An emulated guest adds them up again after each case."""
 _DISK = "vda"
 _MIRROR_S = 30
 _DIES_S, _WATCHER_S, _LOOK_S = 0.5, 60, 2.0
-PLAIN = Kind(loaded=False, ignores_acpi=False, dirties=False, travels=False)
+PLAIN = Kind(loaded=False, ignores_acpi=False, dirties=0, travels=False)
 
 
 class Stage:
@@ -73,7 +72,7 @@ class Stage:
     def make_guest(self, host: str, kind: Kind = PLAIN) -> None:
         """The guest, running, started by its host when that boots."""
         self.uuid = str(uuid.uuid4())
-        load = Load(disk=1, memory=_DIRTIED_MIB if kind.dirties else 0) if kind.loaded else None
+        load = Load(disk=1, memory=kind.dirties) if kind.loaded else None
         spec = GuestSpec(
             GUEST, self.uuid, data_mib=_DATA_MIB, ignore_acpi=kind.ignores_acpi, ticks=kind.loaded, load=load
         )

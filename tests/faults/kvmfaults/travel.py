@@ -6,6 +6,7 @@ to keep it there for a while."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,7 +25,7 @@ LOWER_MS = 150
 _HOPELESS: Mapping[str, Any] = {}
 """Of C(live), for a guest that its plan can see not to fit: it has to set out all the same."""
 _STALL_S = 5
-"""A round over the guest's memory takes as long on the link of the stages in which the policy acts."""
+"""Less than a round over what the guest writes takes on the links of the stages in which a policy acts."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,17 @@ class Way:
     post_copy: bool = False
     told: Mapping[str, str] = field(default_factory=dict)
     """What the watcher tells when it is there, and is stopped right behind; empty: libvirt on the source is asked."""
-    from_there_mbit: int = 0
-    """From when it has told that, the watcher goes on with links that are slower still, and libvirt is asked."""
+    rounds_mbit: int = 0
+    """From the second round over the memory on: much slower than the guest writes, also on a busy machine."""
+    lasting_mbit: int = 0
+    """From when the watcher has told that; it goes on then, and libvirt is asked."""
 
 
-def _tells(words: str, file: str = "live.json") -> Mapping[str, str]:
-    return {"file": file, "words": words}
+def _acting(
+    policy: object, words: str, *, file: str = "live.json", post_copy: bool = False, lasts: bool = False
+) -> Way:
+    """To where a policy acts by itself."""
+    return Way(100, policy, post_copy, {"file": file, "words": words}, rounds_mbit=40, lasting_mbit=10 if lasts else 0)
 
 
 _BALANCED = {"name": "balanced", "stall_s": _STALL_S}
@@ -53,16 +59,16 @@ WAYS = {
     Travelling.DISKS: Way(8),
     Travelling.MEMORY: Way(40),
     Travelling.POST_COPY: Way(20, post_copy=True),
-    Travelling.SWITCHING: Way(100, _BALANCED, post_copy=True, told=_tells('"switched"', "post-copy.json")),
-    Travelling.SWITCHED: Way(100, _BALANCED, True, _tells('"switched"', "post-copy.json"), from_there_mbit=20),
-    Travelling.PAUSING: Way(100, _MUST_FINISH, told=_tells('"paused": true')),
-    Travelling.PAUSED: Way(100, _MUST_FINISH, told=_tells('"paused": true'), from_there_mbit=20),
-    Travelling.GIVING_UP: Way(100, _BALANCED, told=_tells('"given_up": "the guest')),
-    Travelling.GIVEN_UP: Way(100, _BALANCED, told=_tells(" s: given up: ")),
-    Travelling.RAISING: Way(100, "balanced", told=_tells(f'"downtime_ms": {CEILING_MS}')),
-    Travelling.RAISED: Way(100, "balanced", told=_tells(f" s: downtime limit {CEILING_MS} ms")),
-    Travelling.HURRIED: Way(40, _HURRIED, post_copy=True),
-    Travelling.HURRIED_TO_PAUSE: Way(40, _HURRIED),
+    Travelling.SWITCHING: _acting(_BALANCED, '"switched"', post_copy=True),
+    Travelling.SWITCHED: _acting(_BALANCED, '"switched"', post_copy=True, lasts=True),
+    Travelling.PAUSING: _acting(_MUST_FINISH, '"paused": true'),
+    Travelling.PAUSED: _acting(_MUST_FINISH, '"paused": true', lasts=True),
+    Travelling.GIVING_UP: _acting(_BALANCED, '"given_up": "the guest'),
+    Travelling.GIVEN_UP: _acting(_BALANCED, " s: given up: "),
+    Travelling.RAISING: _acting("balanced", f'"downtime_ms": {CEILING_MS}'),
+    Travelling.RAISED: _acting("balanced", f" s: downtime limit {CEILING_MS} ms"),
+    Travelling.HURRIED: Way(20, _HURRIED, post_copy=True),
+    Travelling.HURRIED_TO_PAUSE: Way(20, _HURRIED),
 }
 _REACH_S = 120
 _POLL_S = 0.05
@@ -92,6 +98,16 @@ def reached(host: Host, guest: str, stage: Travelling) -> bool:
 def await_stage(host: Host, guest: str, stage: Travelling) -> None:
     """Wait until it is there. Raises LabError when that does not come."""
     wait_for(f"{stage.value}", lambda: reached(host, guest, stage), timeout_s=_REACH_S, interval_s=_POLL_S)
+
+
+def await_round(host: Host, guest: str) -> None:
+    """Wait until all of its memory was sent once. Raises LabError."""
+
+    def is_second() -> bool:
+        found = re.search(r"^Iteration:\s+(\d+)", _said(host, "domjobinfo", guest), re.MULTILINE)
+        return found is not None and int(found.group(1)) > 1
+
+    wait_for("the second round over the memory", is_second, timeout_s=_REACH_S, interval_s=_POLL_S)
 
 
 def await_limit(host: Host, guest: str, most_ms: int) -> None:

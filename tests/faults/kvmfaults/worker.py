@@ -15,6 +15,7 @@ from typing import Any
 
 from kvmlab import watch
 from kvmlab.config import LabError
+from kvmlab.host import Host
 
 from . import travel
 from .case import BY_RSYNC, FORCED, HELD, LIVE, SPLIT, TRAVELS, Case, Fault, Kind, Mirrored, Travelling, Trigger
@@ -284,27 +285,35 @@ class Worker:
         if way.told:
             self._stage.arm(host, way.told)
         self._stage.signal(host, pid, signal.SIGCONT)
-        watcher = [self._told(host, stage, controller)] if way.told else []
-        if watcher and not way.from_there_mbit:
-            return watcher
-        if way.from_there_mbit:
-            self._stage.slow_down(way.from_there_mbit)
-            self._stage.signal(host, watcher.pop(), signal.SIGCONT)
+        try:
+            if not way.told:
+                return self._seen(source, stage, log)
+            travel.await_round(source, GUEST)
+            self._stage.slow_down(way.rounds_mbit)
+            watcher = self._told(host, stage, controller)
+            if not way.lasting_mbit:
+                return [watcher]
+            self._stage.slow_down(way.lasting_mbit)
+            self._stage.signal(host, watcher, signal.SIGCONT)
+            return self._seen(source, stage, log)
+        except LabError as error:
+            raise Missed(str(error)) from error
+
+    def _seen(self, source: Host, stage: Travelling, log: Path) -> list[int]:
+        """Nobody is stopped: libvirt says that it is there."""
         forcing = None
         try:
             if stage is Travelling.POST_COPY:
                 travel.await_stage(source, GUEST, Travelling.MEMORY)
                 forcing = self._controller("force_complete", log)
             travel.await_stage(source, GUEST, stage)
-        except LabError as error:
-            raise Missed(str(error)) from error
         finally:
             if forcing is not None:
                 forcing.wait(_END_S)
                 forcing.forget()
         if not travel.reached(source, GUEST, stage):
             raise Missed(f"{stage.value} was over too soon")
-        return watcher
+        return []
 
     def _told(self, host: str, stage: Travelling, controller: Controller) -> int:
         """Wait until the watcher has told what is waited for, and has been stopped by that."""
