@@ -87,10 +87,10 @@ options:
     default: quick
   policy:
     description: >-
-      How patient a live migration is. V(balanced) and V(must_finish) go by what they see; V(nova), V(fast) and V(gentle)
-      by the clock. Or a mapping with what differs from one of them, its C(name): C(max_downtime_ms),
-      C(completion_timeout_s), C(on_timeout) V(abort) or V(force_complete); the first two also have C(stall_s), the others
-      C(downtime_steps) and C(downtime_delay_s).
+      How patient a live migration is. V(balanced) and V(must_finish) go by what they see; V(nova), V(fast) and
+      V(gentle) by the clock. Or a mapping with what differs from one of them, its C(name): C(max_downtime_ms),
+      C(completion_timeout_s), C(on_timeout) V(abort) or V(force_complete); the first two also have C(stall_s), the
+      others C(downtime_steps) and C(downtime_delay_s).
     type: raw
     default: balanced
   live:

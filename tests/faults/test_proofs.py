@@ -120,7 +120,7 @@ def test_revert_twice_changes_nothing(site: Site) -> None:
 
 def test_confirm_while_migrating_is_refused_with_the_name_of_the_state(site: Site) -> None:
     trigger = Trigger("hand_over", "source", "begin")
-    site.stage.arm("c1", trigger)
+    site.stage.arm("c1", trigger.line)
     moving = site.begin("resize", **_RESIZE)
     try:
         wait_for("the hand-over", lambda: site.stage.stopped("c1") is not None, timeout_s=120)

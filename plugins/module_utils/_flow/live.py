@@ -261,12 +261,9 @@ def _failure(now: Here, report: Mapping[str, Any]) -> MobilityError:
 
 
 def run_again(now: Here) -> None:
-    """Let a guest run that one of us paused to make it finish, and that has not left.
-
-    Only one that nobody else paused: what libvirt holds because it may run elsewhere is never touched.
-    """
-    if now.job is not None and now.book.paused() and now.paused is Pause.ASKED and now.look() is None:
-        now.job.resume()
+    """Let a guest run that one of us paused: the unit may have died, or an end have come between two of its looks."""
+    if now.domain is not None and now.job is not None and now.active:
+        program.run_again(now.book, now.domain, now.job)
 
 
 _POST_COPY = (Stage.POST_COPY, Stage.POST_COPY_PAUSED)

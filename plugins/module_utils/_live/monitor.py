@@ -33,6 +33,8 @@ POLL_S = 0.5
 """As often as Nova looks, and as often as is told how far it is."""
 CLOSE_POLL_S = 0.1
 """Where a forecast is made from rounds over the memory, which may take less than that."""
+AGAIN_S = 1.0
+"""Post-copy or a pause that libvirt did not take is asked for again so much later."""
 
 
 class Job(Protocol):
@@ -193,12 +195,12 @@ class Monitor:
         self._history = History(
             gib=bounds.gib,
             downtime_ms=report.downtime_ms,
-            forced=bool(report.given_up),
             post_copy=bounds.post_copy and not bounds.was_paused,
             throttling=bounds.throttling,
         )
         self._patience = Patience(bounds.patience_s)
         self._told_at: float | None = None
+        self._again_s = 0.0
         self._pace = Pace.STEPS
         self._mib_s: int | None = bounds.bandwidth_mib_s
 
@@ -270,6 +272,8 @@ class Monitor:
             return ()
         if told.aborted:
             return (Abort("it was asked for"),)
+        if self._report.given_up and not self._history.forced:
+            return (Abort(self._report.given_up),)  # libvirt did not take it, or who asked died before it did
         if self._patience.is_over(seen) and not self._history.forced:
             seconds = f"{self._bounds.patience_s:.0f} s"
             return (Abort(f"the disks came no closer to their end for {seconds}: the guest writes as fast as they go"),)
@@ -283,33 +287,40 @@ class Monitor:
             words = f"downtime limit {action.downtime_ms} ms{f': {action.reason}' if action.reason else ''}"
             self._try(words, lambda: self._job.set_downtime(action.downtime_ms), seen)
         elif isinstance(action, Abort):
-            self._history = replace(self._history, forced=True)
             self._report.given_up = action.reason
-            self._try(f"given up: {action.reason}", self._job.abort, seen)
-        elif isinstance(action, ForceComplete) and seen.stage is Stage.MEMORY:
-            self._history = replace(self._history, forced=True)
-            self._force(action.reason, seen)
+            taken = self._try(f"given up: {action.reason}", self._job.abort, seen)
+            self._history = replace(self._history, forced=taken)
+        elif isinstance(action, ForceComplete) and seen.stage is Stage.MEMORY and seen.elapsed_s >= self._again_s:
+            # What libvirt did not take would be nobody's any more: neither the end that was meant nor any other.
+            taken = self._force(action.reason, seen)
+            self._history, self._again_s = replace(self._history, forced=taken), seen.elapsed_s + AGAIN_S
 
-    def _force(self, reason: str, seen: Sample) -> None:
-        """A guest that was paused writes nothing: there is nothing that could be done for it."""
+    def _force(self, reason: str, seen: Sample) -> bool:
+        """Whether it will end so. A guest that was paused writes nothing: there is nothing to be done for it."""
         if self._bounds.was_paused:
             self._report.done.append(f"{seen.elapsed_s:.1f} s: the guest is paused already: {reason}")
-        elif self._bounds.post_copy:
+            return True
+        if self._bounds.post_copy:
             self._tools.switch()
-            self._try(f"post-copy: {reason}", self._job.start_post_copy, seen)
-        else:
-            self._report.paused = True
-            self._tools.write(self._report.as_result())  # who lets it run again has to know before it is paused
-            self._try(f"guest paused: {reason}", self._job.pause, seen)
+            return self._try(f"post-copy: {reason}", self._job.start_post_copy, seen)
+        self._report.paused = True
+        return self._try(f"guest paused: {reason}", self._job.pause, seen)
 
-    def _try(self, words: str, call: Callable[[], None], seen: Sample) -> None:
-        """A job that ends at this very moment refuses: that is not the end of the watch."""
+    def _try(self, words: str, call: Callable[[], None], seen: Sample) -> bool:
+        """Whether libvirt took it. A job that ends at this very moment refuses: that is not the end of the watch.
+
+        It is told before it is done: whoever comes after this program, or lets a paused guest run again, has to know.
+        """
+        self._tools.write(self._report.as_result())
+        taken = True
         try:
             call()
         except Lost:
             raise
         except MobilityError as error:
-            words = f"{words}: refused: {error.message}"
+            taken, words = False, f"{words}: refused: {error.message}"
         line = f"{seen.elapsed_s:.1f} s: {words}"
         if not self._report.done or self._report.done[-1].partition(": ")[2] != words:
             self._report.done.append(line)
+        self._told_at = None
+        return taken

@@ -102,6 +102,8 @@ _PARTS: Mapping[Pace, tuple[str, ...]] = {
     Pace.STEPS: (*_ANY, "downtime_steps", "downtime_delay_s"),
 }
 """What an operator can set of a policy, by its pace."""
+_SILENT_S = 4.0
+"""A link of half a MiB/s shows in what is left every two seconds or three: QEMU writes into a buffer."""
 _LEAST = {"max_downtime_ms": 100, "downtime_steps": 3, "downtime_delay_s": 3, "completion_timeout_s": 0, "stall_s": 0}
 """Nova's; the last is ours."""
 
@@ -170,9 +172,23 @@ def decide(history: History, policy: Policy) -> tuple[Action, ...]:
     if now is None or now.stage in (Stage.ENDING, Stage.POST_COPY, Stage.POST_COPY_PAUSED):
         return ()
     ending = () if history.forced else (_late(history, policy, now.elapsed_s) or _stuck(history, policy))
+    if _is_silent(history):
+        ending = tuple(one for one in ending if isinstance(one, Abort))
     if ending and policy.pace is Pace.FORECAST:
         return ending
     return (*ending, *_limit(history, policy, now.elapsed_s))
+
+
+def _is_silent(history: History) -> bool:
+    """Whether nothing goes over the link: post-copy would leave the guest on neither side, a pause would have no end.
+
+    A link that stays so is found out by libvirt within half a minute, and the guest goes on here.
+    """
+    since_s = history.samples[-1].elapsed_s - _SILENT_S
+    lately = [one for one in history.samples if one.stage is Stage.MEMORY and one.elapsed_s >= since_s]
+    seen = {(one.iteration, one.memory_remaining) for one in lately}
+    lasted_s = lately[-1].elapsed_s - lately[0].elapsed_s if lately else 0.0
+    return len(seen) == 1 and lately[-1].memory_remaining > 0 and lasted_s >= _SILENT_S / 2
 
 
 def _late(history: History, policy: Policy, elapsed_s: float) -> tuple[Action, ...]:

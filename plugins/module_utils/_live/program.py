@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Lost, MobilityError, NotFound
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, NotFound
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connection import connect
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain, Pause
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
@@ -36,8 +36,24 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store i
 _LOST_S = 120
 """A libvirt that went away is waited for so long: it is started again within seconds, or somebody is at work on it."""
 _AGAIN_S = 1.0
+_WELL_S = 10
+"""One that answered for so long was well again."""
 
 Connect = Callable[[str], AbstractContextManager[Any]]
+
+
+def run_again(book: Book, domain: Domain, job: Job) -> None:
+    """Let a guest run that one of us paused to make it finish, and that has not left.
+
+    Only one that nobody else paused: what libvirt holds because it may run elsewhere is never touched.
+    """
+    if not book.paused() or domain.pause() is not Pause.ASKED or job.look(0.0) is not None:
+        return
+    try:
+        job.resume()
+    except MobilityError:
+        if domain.pause() is Pause.ASKED:  # another one of us was not faster
+            raise
 
 
 def main(words: Sequence[str]) -> int:
@@ -82,20 +98,22 @@ class Program:
         return found
 
     def run(self) -> None:
-        """Until it is over. A libvirt that went away is asked again: what it did for us, it may still be doing."""
-        lost_at = None
+        """Until it is over. A libvirt that went away, or that had no answer, is asked again: what it did for us, it may
+        still be doing."""
+        uri, lost_at = self._ordered.uri, None
         while True:
+            began = self._monotonic()
             try:
-                with self._connect(self._ordered.uri) as connection:
-                    lost_at = None
+                with self._connect(uri) as connection:
                     self._once(Hypervisor(connection))
                     return
             except NotFound:
                 self._end("")  # it left between two questions
                 return
-            except Lost as error:
-                lost_at = self._monotonic() if lost_at is None else lost_at
-                if self._monotonic() - lost_at >= _LOST_S:
+            except MobilityError as error:
+                now = self._monotonic()
+                lost_at = now if lost_at is None or now - began >= _WELL_S else lost_at
+                if now - lost_at >= _LOST_S:
                     self._end(error.message)
                     return
                 self._note(error.message)
@@ -135,6 +153,7 @@ class Program:
         mib_s = self._book.bandwidth_mib_s(self._live.options.bandwidth_mib_s)
         work = self._work(domain, job, mib_s, begun=earlier is not None)
         Monitor(job, work, self._bounds(mib_s), self._tools(mib_s), report).watch()
+        run_again(self._book, domain, job)
 
     def _end_with(self, report: Report) -> None:
         report.ended = True

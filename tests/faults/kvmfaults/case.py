@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -34,15 +35,52 @@ class Fault(enum.Enum):
     MONITOR = "monitor-kill"
     DEST_LIBVIRTD = "dest-libvirtd-kill"
     ABORT = "abort"
+    RETUNE = "retune"
+    RETUNE_MONITOR = "retune-monitor-kill"
     NOTHING = "nothing"
 
 
 class Travelling(enum.Enum):
-    """How far a running guest is on its way when a fault happens."""
+    """How far a running guest is on its way when a fault happens. Behind the first three it is the policy that acts."""
 
     DISKS = "disks"
     MEMORY = "memory"
     POST_COPY = "post-copy"
+    SWITCHING = "switching"
+    """The watcher has told that it switches to post-copy, and has not asked libvirt."""
+    SWITCHED = "switched"
+    """It did: the guest is in post-copy."""
+    PAUSING = "pausing"
+    """The watcher has told that it pauses the guest, and has not asked libvirt."""
+    PAUSED = "paused"
+    """It did: the guest runs nowhere until it has arrived, or the job has failed."""
+    GIVING_UP = "giving-up"
+    """The watcher has told why it gives the migration up, and has not asked libvirt."""
+    GIVEN_UP = "given-up"
+    """It did, and looks no more for a while."""
+    RAISING = "raising"
+    """The watcher has told a higher downtime limit, and has not asked libvirt."""
+    RAISED = "raised"
+    """It did, and looks no more for a while."""
+    HURRIED = "hurried"
+    """Memory is on its way, and in a few seconds the time is up, after which post-copy is to end it."""
+    HURRIED_TO_PAUSE = "hurried-to-pause"
+    """The same, and a pause is to end it."""
+
+
+SPLIT = frozenset({Travelling.POST_COPY, Travelling.SWITCHED})
+"""A part of the guest's memory is on either side."""
+HELD = frozenset({Travelling.SWITCHING, Travelling.PAUSING, Travelling.PAUSED})
+"""The guest may have to wait for longer than a ceiling: a policy that was told to make it finish does that."""
+
+
+_LONG_MIB, _SHORT_MIB = 64, 32
+_DIRTIES_MIB: Mapping[Travelling | None, int] = {
+    one: _LONG_MIB if one in (Travelling.MEMORY, Travelling.POST_COPY) else _SHORT_MIB
+    for one in Travelling
+    if one is not Travelling.DISKS
+}
+"""A stage that the bench waits for has to last, and a policy acts after a few rounds, which are not to."""
 
 
 class Mirrored(enum.Enum):
@@ -99,8 +137,8 @@ class Kind:
     """It writes records on its disk all the time."""
     ignores_acpi: bool
     """It cannot be shut down politely."""
-    dirties: bool
-    """It writes to its memory all the time, more than a slow link carries."""
+    dirties: int
+    """So many MiB of its memory it writes all the time, more than a slow link carries."""
     travels: bool
     """It is moved live, which leaves the log of its console where it was."""
 
@@ -153,7 +191,7 @@ class Case:
         return Kind(
             loaded=self._phase != "revert",
             ignores_acpi=self.fault is Fault.ACPI or self.operation == FORCED,
-            dirties=self.travelling in (Travelling.MEMORY, Travelling.POST_COPY),
+            dirties=_DIRTIES_MIB.get(self.travelling, 0),
             travels=self.live,
         )
 

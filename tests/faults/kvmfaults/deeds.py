@@ -31,6 +31,8 @@ class Scene:
     """The guest's QEMU processes, by the machine's numbers."""
     abort: Callable[[], object]
     """An operator somewhere else gives the migration up."""
+    retune: Callable[[], object]
+    """An operator somewhere else allows it less."""
 
 
 def hurt(scene: Scene, fault: Fault) -> None:
@@ -59,6 +61,14 @@ def hurt(scene: Scene, fault: Fault) -> None:
         Fault.CANCEL: lambda: stage.cancel_mirror(source),
         Fault.MONITOR: lambda: stage.kill_monitor(source, scene.migration),
         Fault.ABORT: scene.abort,
+        Fault.RETUNE: scene.retune,
+        Fault.RETUNE_MONITOR: lambda: _retune_and_kill(scene),
         Fault.NOTHING: lambda: None,
     }
     deeds[fault]()
+
+
+def _retune_and_kill(scene: Scene) -> None:
+    """Whoever goes on has to do by what was told before it began."""
+    scene.retune()
+    scene.stage.kill_monitor(scene.source, scene.migration)

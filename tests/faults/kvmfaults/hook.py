@@ -1,12 +1,13 @@
 # Copyright: (c) 2026, kvmops.mobility contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lives in the hosts' Python, not in the collection: stops a module right behind one line of its journal.
+"""Lives in the hosts' Python, not in the collection: stops a module right behind one line of its journal, or the
+watcher of a live migration right behind what it has told in a file.
 
 A C(.pth) file beside it imports it into every Python of the host. It does nothing until a file says which line is
 waited for; then the process whose journal has just got that line stops itself (SIGSTOP), and the bench outside has all
 the time it needs to do its worst. It hooks the close of the journal, not its fsync, so that a journal without fsync is
-found out by the power loss and not by this file.
+found out by the power loss and not by this file. Other files are replaced whole: there it hooks that.
 """
 
 from __future__ import annotations
@@ -34,14 +35,26 @@ def _matches(path: str) -> bool:
             wanted: dict[str, object] = json.load(armed)
     except FileNotFoundError:
         return False
+    if "file" in wanted:
+        return wanted["file"] == os.path.basename(path) and str(wanted["words"]) in _text(path)
+    if not path.endswith("/journal.jsonl"):
+        return False
     line = _last_line(path)
     return all(line.get(key) == value for key, value in wanted.items())
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8") as told:
+        return told.read()
 
 
 def _stop_when_wanted(path: str) -> None:
     if not _matches(path):
         return
-    os.rename(ARMED, TAKEN)
+    try:
+        os.rename(ARMED, TAKEN)
+    except FileNotFoundError:  # another process was faster
+        return
     scratch = f"{STOPPED}.new"
     with open(scratch, "w", encoding="utf-8") as stopped:
         json.dump({"pid": os.getpid(), "journal": path}, stopped)
@@ -50,8 +63,13 @@ def _stop_when_wanted(path: str) -> None:
 
 
 def install() -> None:
-    """Watch every journal this process closes."""
-    close = os.close
+    """Watch every journal this process closes, and every file of its that it replaces."""
+    close, replace = os.close, os.replace
+
+    def replaced(source: str, target: str, **more: object) -> None:
+        replace(source, target, **more)  # type: ignore[arg-type] # os.replace takes descriptors of directories
+        if str(target).endswith(".json"):
+            _stop_when_wanted(str(target))
 
     def watched(fd: int) -> None:
         try:
@@ -63,6 +81,7 @@ def install() -> None:
             _stop_when_wanted(name)
 
     os.close = watched
+    os.replace = replaced  # type: ignore[assignment] # it takes paths of every kind
 
 
 if os.path.isdir(DIRECTORY):

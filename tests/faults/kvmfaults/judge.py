@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -171,6 +171,18 @@ def judge_writes(expected: Expected, verdict: Verdict, since: float) -> None:
     # What nobody saw in time may have come earlier.
     if (seen.longest_fsync_s or 0) - seen.watcher_late_s > FSYNC_S and not expected.may_stall:
         verdict.lost.append(f"a write took {seen.longest_fsync_s:.1f} s, from {seen.longest_fsync_at:.1f}")
+
+
+def judge_watch(told: Mapping[str, Any], verdict: Verdict, ceiling_ms: int, most_ms: int) -> None:
+    """What the watchers of a live migration have done, one after the other: no limit above *ceiling_ms*, none above
+    *most_ms* at the end, and nobody made it finish twice. *told* is empty where a power loss took that away."""
+    done = [str(line) for line in told.get("done", ()) if ": refused: " not in line]
+    limits = [int(words.split()[-2]) for words in done if " s: downtime limit " in words]
+    if max(limits, default=0) > ceiling_ms or (told.get("downtime_ms") or 0) > most_ms:
+        verdict.lost.append(f"its downtime limit was above what was allowed: {'; '.join(done)}")
+    for what in (" s: post-copy: ", " s: guest paused: "):
+        if sum(what in words for words in done) > 1:
+            verdict.lost.append(f"it was made to finish more than once: {'; '.join(done)}")
 
 
 def lost_lines(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> list[str]:

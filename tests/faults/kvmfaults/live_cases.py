@@ -31,12 +31,32 @@ BEFORE_POST_COPY = (*_PROCESSES, *_LIBVIRT, *_LINKS, *_POWER, Fault.QEMU, Fault.
 IN_POST_COPY = (*_PROCESSES, Fault.LIBVIRTD, *_LINKS, Fault.ABORT)
 """Without what takes a host or a process away: its part of the guest's memory is nowhere else then. A libvirtd that is
 killed on the destination is among that: libvirt 11.3, started again, ends the guest's process there by itself."""
+BY_POLICY = {
+    Travelling.SWITCHING: (
+        *(Fault.MONITOR, Fault.CONTROLLER, Fault.ABORT),
+        *(*_LIBVIRT, Fault.DEST_LINK, Fault.DEST_LINK_10S),
+    ),
+    Travelling.SWITCHED: (Fault.MONITOR, Fault.CONTROLLER, Fault.ABORT, Fault.LIBVIRTD, *_LINKS),
+    Travelling.PAUSING: (Fault.MONITOR, Fault.CONTROLLER, Fault.ABORT, Fault.LIBVIRTD, Fault.DEST_LINK),
+    Travelling.PAUSED: (
+        *(Fault.MONITOR, Fault.CONTROLLER, Fault.ABORT),
+        *(*_LIBVIRT, *_LINKS, Fault.DEST_POWER),
+    ),
+    Travelling.GIVING_UP: (Fault.MONITOR, Fault.CONTROLLER, Fault.LIBVIRTD, Fault.DEST_LINK),
+    Travelling.GIVEN_UP: (Fault.MONITOR, Fault.CONTROLLER, Fault.LINK, Fault.DEST_LINK),
+    Travelling.RAISING: (Fault.MONITOR, Fault.RETUNE),
+    Travelling.RAISED: (Fault.MONITOR, Fault.CONTROLLER, Fault.RETUNE, Fault.RETUNE_MONITOR),
+    Travelling.HURRIED: (Fault.DEST_LINK,),
+    Travelling.HURRIED_TO_PAUSE: (Fault.DEST_LINK,),
+}
+"""What happens at the moments at which a policy that goes by its forecast acts by itself."""
 
 
 def table() -> Iterator[Case]:
     """Every case of it."""
     yield from _lines()
     yield from _on_its_way()
+    yield from _by_policy()
     yield from _troubles()
     yield from _recoveries()
 
@@ -55,6 +75,13 @@ def _on_its_way() -> Iterator[Case]:
     yield Case(LIVE, TRAVELS, Fault.DEST_POWER, travelling=Travelling.MEMORY, dead=True)
     for fault in IN_POST_COPY:
         yield Case(LIVE, TRAVELS, fault, travelling=Travelling.POST_COPY)
+
+
+def _by_policy() -> Iterator[Case]:
+    for stage, faults in BY_POLICY.items():
+        for fault in faults:
+            yield Case(LIVE, TRAVELS, fault, travelling=stage)
+    yield Case(LIVE, TRAVELS, Fault.DEST_POWER, travelling=Travelling.PAUSED, dead=True)
 
 
 def _troubles() -> Iterator[Case]:

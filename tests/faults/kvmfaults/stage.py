@@ -26,18 +26,18 @@ from kvmlab.run import wait_for
 from kvmlab.virsh import guest_states, virsh
 
 from . import hook, travel
-from .case import Kind, Mirrored, Travelling, Trigger
+from .case import Kind, Mirrored
 
 GUEST = "fault"
 EMULATOR = "usr/bin/qemu-system-x86_64"
 _HOOK = Path(hook.__file__)
 _LIBVIRT_S = 30
-_DIRTIED_MIB = 64
 _DATA_MIB = 4
 """An emulated guest adds them up again after each case."""
 _DISK = "vda"
 _MIRROR_S = 30
-PLAIN = Kind(loaded=False, ignores_acpi=False, dirties=False, travels=False)
+_DIES_S, _WATCHER_S, _LOOK_S = 0.5, 60, 2.0
+PLAIN = Kind(loaded=False, ignores_acpi=False, dirties=0, travels=False)
 
 
 class Stage:
@@ -72,7 +72,7 @@ class Stage:
     def make_guest(self, host: str, kind: Kind = PLAIN) -> None:
         """The guest, running, started by its host when that boots."""
         self.uuid = str(uuid.uuid4())
-        load = Load(disk=1, memory=_DIRTIED_MIB if kind.dirties else 0) if kind.loaded else None
+        load = Load(disk=1, memory=kind.dirties) if kind.loaded else None
         spec = GuestSpec(
             GUEST, self.uuid, data_mib=_DATA_MIB, ignore_acpi=kind.ignores_acpi, ticks=kind.loaded, load=load
         )
@@ -95,13 +95,13 @@ class Stage:
             raise LabError(f"host {host.name} is down")
         return Path(f"/proc/{leader.pid}/root{path}")
 
-    def arm(self, host: str, trigger: Trigger) -> None:
-        """Stop the module that writes this line next."""
+    def arm(self, host: str, wanted: Mapping[str, str]) -> None:
+        """Stop whoever writes that next: a line of a journal, or words in a file of a live migration's watcher."""
         self.disarm()
         armed = self._inside(self.hosts[host], hook.ARMED)
         armed.parent.mkdir(exist_ok=True)
         part = armed.with_suffix(".part")
-        part.write_text(json.dumps(trigger.line))
+        part.write_text(json.dumps(wanted))
         part.rename(armed)
 
     def disarm(self) -> None:
@@ -199,6 +199,18 @@ class Stage:
         """The unit that watches a live migration dies. Raises LabError when it was not there."""
         self._kill_unit(host, f"kvmops-{migration}-live")
 
+    def await_monitor(self, host: str, migration: str) -> None:
+        """Wait until another one watches, and has had a look, or there is nothing to watch any more."""
+        unit = f"kvmops-{migration}-live.service"
+
+        def is_watched() -> bool:
+            shown = self.hosts[host].exec(["systemctl", "is-active", unit], check=False).stdout.strip()
+            return shown == "active" or not travel.has_job(self.hosts[host], GUEST)
+
+        time.sleep(_DIES_S)
+        wait_for("another watcher", is_watched, timeout_s=_WATCHER_S, interval_s=0.1)
+        time.sleep(_LOOK_S)
+
     def _kill_unit(self, host: str, unit: str) -> None:
         self.hosts[host].exec(["systemctl", "kill", "--kill-whom=all", "--signal=KILL", f"{unit}.service"])
 
@@ -256,11 +268,11 @@ class Stage:
         )
         return [one for words in finds for one in self.hosts[host].exec(["find", *words]).stdout.splitlines()]
 
-    def slow_down(self, travelling: Travelling | None) -> None:
-        """Limit both links, so that a guest stays as far on its way for a while; none takes the limits away."""
+    def slow_down(self, mbit: int) -> None:
+        """Limit both links, so that a guest stays as far on its way for a while; 0 takes the limits away."""
         for host in self.hosts.values():
             if host.leader() is not None:
-                trouble.shape(host, travel.MBIT[travelling] if travelling else 0)
+                trouble.shape(host, mbit)
 
     def autostart(self, host: str) -> bool:
         """Whether the host starts the guest when it boots."""
@@ -288,6 +300,14 @@ class Stage:
                 with contextlib.suppress(OSError):
                     said.append(f"\n===== {name}: {journal.name} of {journal.parent.name}\n{journal.read_text()}")
         return "".join(said)
+
+    def told(self, host: str, migration: str) -> Mapping[str, Any]:
+        """What the watcher of a live migration has told there, empty where that is gone."""
+        file = self.hosts[host].storage.records / "migrations" / migration / "live.json"
+        with contextlib.suppress(OSError, ValueError):
+            found: dict[str, Any] = json.loads(file.read_text())
+            return found
+        return {}
 
     def start(self, host: str) -> None:
         """Start the guest by hand."""

@@ -15,18 +15,20 @@ from typing import Any
 
 from kvmlab import watch
 from kvmlab.config import LabError
+from kvmlab.host import Host
 
 from . import travel
-from .case import BY_RSYNC, FORCED, LIVE, Case, Fault, Kind, Mirrored, Travelling, Trigger
+from .case import BY_RSYNC, FORCED, HELD, LIVE, SPLIT, TRAVELS, Case, Fault, Kind, Mirrored, Travelling, Trigger
 from .controller import Controller
 from .deeds import Scene, hurt
-from .judge import Expected, Verdict, judge, judge_writes, lost_lines
+from .judge import Expected, Verdict, judge, judge_watch, judge_writes, lost_lines
 from .observer import Observer
 from .stage import GUEST, Stage
 
 OTHER = {"c1": "c2", "c2": "c1"}
 PLAYBOOKS = {"move": "resize", "confirm": "confirm", "revert": "revert"}
 _LAND_S = 240
+_TOLD_S = 150
 _END_S = 300
 _RECOVER_TRIES = 5
 _POLL_S = 0.02
@@ -40,6 +42,7 @@ _LINKS = (Fault.LINK, Fault.DEST_LINK)
 _POWER = (Fault.SOURCE_POWER, Fault.DEST_POWER)
 _ENDS = (*_POWER, Fault.QEMU)
 """The guest itself may end with it."""
+_RETUNED = (Fault.RETUNE, Fault.RETUNE_MONITOR)
 _ALONE = (Fault.DISK_FULL, Fault.REFUSED)
 """The controller lives and both hosts answer: it brings the guest back itself, before anybody mends anything."""
 
@@ -126,6 +129,9 @@ class Worker:
         migration, problems = self._strike(case, log)
         verdict = self._recovered(migration, log)
         judge_writes(self._expected, verdict, began)
+        if case.live and case.trigger == TRAVELS:
+            most_ms = travel.LOWER_MS if case.fault in _RETUNED else travel.CEILING_MS
+            judge_watch(self._stage.told(self._expected.source, migration), verdict, travel.CEILING_MS, most_ms)
         verdict.lost[:0] = problems
         if self._observer.twice(self._stage.uuid, live=case.live):
             verdict.twice.append("the observer saw two QEMU processes of the guest at work")
@@ -158,7 +164,7 @@ class Worker:
             may_be_off=case.fault is Fault.QEMU,
             loaded=case.kind.loaded,
             live=case.live,
-            may_stall=case.fault in _POWER or case.travelling is Travelling.POST_COPY,
+            may_stall=case.fault in _POWER or case.travelling in SPLIT | HELD,
             boots=watch.seen(GUEST).boots if case.live and case.fault not in _ENDS else 0,
         )
 
@@ -175,6 +181,8 @@ class Worker:
             return {"vm": GUEST, "dest": self._expected.destination}
         if operation == "revert":
             return {"vm": GUEST, "data": "discard"}
+        if operation == "retune":
+            return {"vm": GUEST, "live": {"max_downtime_ms": travel.LOWER_MS}}
         return {"vm": GUEST, "kvmops_quiet_s": 1} if operation == "recover" else {"vm": GUEST}
 
     def _controller(self, operation: str, log: Path, fault: Fault | None = None, **more: Any) -> Controller:
@@ -203,7 +211,7 @@ class Worker:
     def _interrupt(self, case: Case, trigger: Trigger, log: Path) -> None:
         """recover's cases: kill controller and module of what is to be recovered."""
         host = self._host(trigger)
-        self._stage.arm(host, trigger)
+        self._stage.arm(host, trigger.line)
         controller = self._controller(LIVE if case.live else PLAYBOOKS[trigger.phase], log)
         try:
             stopped = self._landed(host, controller, trigger)
@@ -230,8 +238,8 @@ class Worker:
     def _strike(self, case: Case, log: Path) -> tuple[str, list[str]]:
         """The operation with its fault; the migration, and what of its journal did not survive."""
         host = self._host(case.trigger)
-        self._stage.arm(host, case.trigger)
-        self._stage.slow_down(case.travelling)
+        self._stage.arm(host, case.trigger.line)
+        self._stage.slow_down(travel.WAYS[case.travelling].mbit if case.travelling else 0)
         controller = self._controller(case.operation, log, case.fault, **_slowly(case))
         problems = []
         try:
@@ -258,31 +266,67 @@ class Worker:
             time.sleep(case.later_s)
         if case.mirrored not in (None, found := self._mirror(case, host)):
             raise Missed(f"the mirror on {host} is {found}")
+        waiting = [pid]
         if case.travelling is not None:
-            self._stage.signal(host, pid, signal.SIGCONT)
-            self._travel(host, case.travelling, log)
+            waiting += self._travel(host, pid, case.travelling, controller, log)
         self._hurt(case, controller, host, stopped, log)
-        self._stage.slow_down(None)
         if self._stage.hosts[host].leader() is not None:
-            self._stage.signal(host, pid, signal.SIGCONT)
+            for one in waiting:
+                self._stage.signal(host, one, signal.SIGCONT)
+        if case.fault in (Fault.MONITOR, Fault.RETUNE_MONITOR):
+            self._stage.await_monitor(host, _migration(stopped))
+        if case.fault in _RETUNED:
+            travel.await_limit(self._stage.hosts[host], GUEST, travel.LOWER_MS)
+        self._stage.slow_down(0)
 
-    def _travel(self, host: str, stage: Travelling, log: Path) -> None:
-        """Let it go on until it is so far. Raises Missed when that does not come."""
-        source = self._stage.hosts[host]
+    def _travel(self, host: str, pid: int, stage: Travelling, controller: Controller, log: Path) -> list[int]:
+        """Let it go on until it is so far; who was stopped there. Raises Missed when that does not come."""
+        source, way = self._stage.hosts[host], travel.WAYS[stage]
+        if way.told:
+            self._stage.arm(host, way.told)
+        self._stage.signal(host, pid, signal.SIGCONT)
+        try:
+            if not way.told:
+                return self._seen(source, stage, log)
+            travel.await_round(source, GUEST)
+            self._stage.slow_down(way.rounds_mbit)
+            watcher = self._told(host, stage, controller)
+            if not way.lasting_mbit:
+                return [watcher]
+            self._stage.slow_down(way.lasting_mbit)
+            self._stage.signal(host, watcher, signal.SIGCONT)
+            return self._seen(source, stage, log)
+        except LabError as error:
+            raise Missed(str(error)) from error
+
+    def _seen(self, source: Host, stage: Travelling, log: Path) -> list[int]:
+        """Nobody is stopped: libvirt says that it is there."""
         forcing = None
         try:
             if stage is Travelling.POST_COPY:
                 travel.await_stage(source, GUEST, Travelling.MEMORY)
                 forcing = self._controller("force_complete", log)
             travel.await_stage(source, GUEST, stage)
-        except LabError as error:
-            raise Missed(str(error)) from error
         finally:
             if forcing is not None:
                 forcing.wait(_END_S)
                 forcing.forget()
         if not travel.reached(source, GUEST, stage):
             raise Missed(f"{stage.value} was over too soon")
+        return []
+
+    def _told(self, host: str, stage: Travelling, controller: Controller) -> int:
+        """Wait until the watcher has told what is waited for, and has been stopped by that."""
+        deadline = time.monotonic() + _TOLD_S
+        while time.monotonic() < deadline:
+            stopped = self._stage.stopped(host)
+            if stopped is not None:
+                self._stage.disarm()
+                return int(stopped["pid"])
+            if controller.ended():
+                raise Missed(f"the controller ended before {stage.value} on {host}")
+            time.sleep(_POLL_S)
+        raise Missed(f"{stage.value} on {host} did not come within {_TOLD_S} s")
 
     def _mirror(self, case: Case, host: str) -> Mirrored | None:
         return self._stage.mirror(host) if case.mirrored is not None else None
@@ -299,6 +343,7 @@ class Worker:
             expected.destination,
             lambda: self._processes(case),
             lambda: self._give_up(case, log),
+            lambda: self._must("retune", log),
         )
         try:
             hurt(scene, case.fault)
@@ -311,7 +356,7 @@ class Worker:
         return self._stage.of_host(self._expected.source, found) if case.live else found
 
     def _give_up(self, case: Case, log: Path) -> None:
-        refused = case.travelling is Travelling.POST_COPY
+        refused = case.travelling in SPLIT
         size = log.stat().st_size
         code = self._play("abort", log)
         if refused is not (code != 0 and "ABORT_TOO_LATE" in log.read_text(errors="replace")[size:]):

@@ -6,9 +6,11 @@
 from __future__ import annotations
 
 import pytest
-from kvmfaults.case import BY_RSYNC, FORCED, LIVE, Case, Fault, Mirrored, Travelling
+from kvmfaults.case import BY_RSYNC, FORCED, LIVE, SPLIT, Case, Fault, Mirrored, Travelling
 from kvmfaults.cases import SUBSET, drawn, named, parse, table
-from kvmfaults.live_cases import BEFORE_POST_COPY, IN_POST_COPY
+from kvmfaults.judge import Verdict, judge_watch
+from kvmfaults.live_cases import BEFORE_POST_COPY, BY_POLICY, IN_POST_COPY
+from kvmfaults.travel import WAYS
 
 TABLE = table()
 
@@ -104,13 +106,50 @@ def test_a_case_that_is_spelt_is_the_case() -> None:
 
 @pytest.mark.parametrize("stage", list(Travelling))
 def test_a_guest_on_its_way_meets_each_of_its_faults_in_each_stage(stage: Travelling) -> None:
-    wanted = IN_POST_COPY if stage is Travelling.POST_COPY else BEFORE_POST_COPY
+    wanted = IN_POST_COPY if stage is Travelling.POST_COPY else BY_POLICY.get(stage, BEFORE_POST_COPY)
     assert set(wanted) <= {one.fault for one in TABLE if one.travelling is stage}
 
 
 def test_what_is_the_end_of_a_guest_is_not_done_to_one_whose_memory_is_on_two_hosts() -> None:
     ends = {Fault.SOURCE_POWER, Fault.DEST_POWER, Fault.QEMU}
-    assert not ends & {one.fault for one in TABLE if one.travelling is Travelling.POST_COPY}
+    assert not ends & {one.fault for one in TABLE if one.travelling in SPLIT}
+
+
+def test_who_acts_by_itself_is_hurt_before_and_after_it_does() -> None:
+    for before, after in (
+        (Travelling.SWITCHING, Travelling.SWITCHED),
+        (Travelling.PAUSING, Travelling.PAUSED),
+        (Travelling.GIVING_UP, Travelling.GIVEN_UP),
+        (Travelling.RAISING, Travelling.RAISED),
+    ):
+        assert {Fault.MONITOR} <= {one.fault for one in TABLE if one.travelling is before}
+        assert {Fault.MONITOR, Fault.CONTROLLER} <= {one.fault for one in TABLE if one.travelling is after}
+        assert WAYS[before].told
+    assert sum(one.travelling in BY_POLICY for one in TABLE) >= 15
+
+
+def test_a_stage_has_its_way() -> None:
+    assert set(WAYS) == set(Travelling)
+    assert all(way.post_copy for stage, way in WAYS.items() if stage in SPLIT)
+    assert {stage for stage, way in WAYS.items() if way.lasting_mbit} == {Travelling.SWITCHED, Travelling.PAUSED}
+
+
+@pytest.mark.parametrize(
+    ("done", "downtime_ms", "lost"),
+    [
+        (["0.5 s: downtime limit 50 ms", "9.0 s: downtime limit 500 ms"], 500, ""),
+        (["0.5 s: downtime limit 501 ms"], 150, "above what was allowed"),
+        (["0.5 s: downtime limit 400 ms"], 501, "above what was allowed"),
+        (["1.0 s: post-copy: why: refused: no", "2.0 s: post-copy: why"], 50, ""),
+        (["1.0 s: post-copy: why", "2.0 s: post-copy: why"], 50, "more than once"),
+        (["1.0 s: guest paused: why", "2.0 s: guest paused: else"], 50, "more than once"),
+        ([], None, ""),
+    ],
+)
+def test_what_its_watchers_did_is_judged(done: list[str], downtime_ms: int | None, lost: str) -> None:
+    verdict = Verdict()
+    judge_watch({"done": done, "downtime_ms": downtime_ms}, verdict, 500, 500)
+    assert [lost in one for one in verdict.lost] == ([True] if lost else [])
 
 
 @pytest.mark.parametrize("step", ["claim", "prepare", "live", "arrive", "depart", "release"])
@@ -123,8 +162,8 @@ def test_a_guest_that_is_moved_live_is_none_of_the_others() -> None:
     live = [one for one in TABLE if one.live]
     assert {one.operation for one in live} == {LIVE, "recover"}
     assert all(one.kind.travels is one.live for one in TABLE)
-    assert {one.kind.dirties for one in live if one.travelling is Travelling.DISKS} == {False}
-    assert {one.kind.dirties for one in live if one.travelling is Travelling.MEMORY} == {True}
+    assert {one.kind.dirties for one in live if one.travelling in (None, Travelling.DISKS)} == {0}
+    assert all(one.kind.dirties > 0 for one in live if one.travelling not in (None, Travelling.DISKS))
 
 
 def test_a_case_on_its_way_is_spelt_with_the_stage() -> None:

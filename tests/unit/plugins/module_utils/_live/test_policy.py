@@ -83,6 +83,28 @@ def test_when_the_time_is_up() -> None:
     assert decide(at(1e9, downtime_ms=500), replace(NOVA, completion_timeout_s=0)) == ()
 
 
+@pytest.mark.parametrize(
+    ("lefts", "acts"),
+    [
+        ([400] * 12, False),
+        ([*[400] * 11, 399], True),
+        ([*[900] * 8, *[400] * 4], True),
+        ([400, 400], True),
+        ([0] * 12, True),
+    ],
+)
+@pytest.mark.parametrize("on_timeout", list(OnTimeout))
+def test_a_link_that_is_silent_is_not_asked_to_carry_a_guest(
+    lefts: list[int], acts: bool, on_timeout: OnTimeout
+) -> None:
+    """A look each half second. The one that is given up goes on where it is, so that it need not wait."""
+    samples = tuple(Sample(5.5 + i / 2, Stage.MEMORY, 2, memory_remaining=left) for i, left in enumerate(lefts))
+    policy = replace(NOVA, completion_timeout_s=2, on_timeout=on_timeout)
+    wanted = Abort if on_timeout is OnTimeout.ABORT else ForceComplete
+    found = kinds(decide(History(gib=2, samples=samples, downtime_ms=50), policy))
+    assert found == ([wanted] if acts or on_timeout is OnTimeout.ABORT else [])
+
+
 @pytest.mark.parametrize("stage", [Stage.POST_COPY, Stage.POST_COPY_PAUSED])
 def test_a_guest_that_runs_there_is_left_alone(stage: Stage) -> None:
     assert decide(at(1e9, stage), NOVA) == ()

@@ -24,7 +24,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._live.turns import
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import lock
 from ansible_collections.kvmops.mobility.tests.unit.bed import Bed
 from ansible_collections.kvmops.mobility.tests.unit.driver import libvirt_error
-from ansible_collections.kvmops.mobility.tests.unit.lively import BROKEN, Side
+from ansible_collections.kvmops.mobility.tests.unit.lively import BROKEN, MIGRATING, POST_COPY, Side
 from ansible_collections.kvmops.mobility.tests.unit.units import Units
 
 ORDERED = Ordered("test:///", "qemu+ssh://root@192.0.2.2/system?no_tty=1", "tcp://192.0.2.2", 120.0)
@@ -187,6 +187,80 @@ def test_a_libvirt_that_goes_away_while_it_is_watched(here: Side) -> None:
     report = run(here)
     assert report["ended"]
     assert "libvirt went away while its migration was watched" in report["error"]
+
+
+def test_a_libvirt_that_has_no_answer_for_a_while(here: Side) -> None:
+    """QEMU is busy, and libvirt's lock is held: nothing of the migration is over by that."""
+    here.tell(downtime_ms=50)
+    here.travel.memory()
+    looks = iter(range(6))
+
+    def look() -> None:
+        number = next(looks, None)
+        if number is None:
+            here.travel.end()
+        if number in (2, 3):
+            raise libvirt_error(libvirt.VIR_ERR_OPERATION_TIMEOUT, "cannot acquire state change lock")
+
+    here.travel.on["jobStats"] = look
+    report = run(here)
+    assert report["ended"]
+    assert (report["sample"]["stage"], next(looks, None)) == ("memory", None)
+
+
+def test_a_libvirt_that_never_has_an_answer(here: Side) -> None:
+    here.tell()
+
+    def look() -> None:
+        raise libvirt_error(libvirt.VIR_ERR_INTERNAL_ERROR, "no answer")
+
+    here.travel.on["jobStats"] = look
+    report = run(here)
+    assert report["ended"]
+    assert "no answer" in report["error"]
+
+
+def paused(side: Side, *, by_us: bool, state: tuple[int, int] | None = None) -> str:
+    """What becomes of a guest that is paused here, once its job is found to be gone."""
+    side.tell(paused=by_us, error="lost")
+    side.travel.memory()
+    looks = iter(range(2))
+
+    def look() -> None:
+        if next(looks, None) is None and side.travel.stats:
+            side.travel.end()
+            side.bed.connection.lookupByName("web1").suspend()
+            side.travel.state = state
+
+    side.travel.on["jobStats"] = look
+    assert run(side)["ended"]
+    side.travel.state = None
+    return side.bed.domain().state()
+
+
+def test_a_guest_that_was_paused_to_no_end_runs_again(here: Side) -> None:
+    """Also where no controller is left that would see to it."""
+    assert paused(here, by_us=True) == "running"
+
+
+@pytest.mark.parametrize(("by_us", "state"), [(False, None), (True, BROKEN), (True, POST_COPY), (True, MIGRATING)])
+def test_a_guest_that_may_run_elsewhere_or_is_anothers_stays_paused(
+    here: Side, by_us: bool, state: tuple[int, int] | None
+) -> None:
+    assert paused(here, by_us=by_us, state=state) == "paused"
+
+
+def test_a_guest_that_was_paused_and_has_left(here: Side) -> None:
+    here.tell(paused=True)
+    here.travel.memory()
+    looks = iter(range(2))
+
+    def look() -> None:
+        if next(looks, None) is None:
+            here.leave()
+
+    here.travel.on["jobStats"] = look
+    assert run(here)["error"] == ""
 
 
 def test_a_guest_that_is_gone(here: Side) -> None:
