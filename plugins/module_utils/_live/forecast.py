@@ -22,6 +22,7 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.curve import Curve
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.pacing import highest_ms
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import (
     BALANCED,
     MUST_FINISH,
@@ -47,6 +48,8 @@ _FIRST_SHARE, _LEAST_MS = 10, 30
 _CONTRACTS, _MARGIN, _MARGIN_MS, _CLOSER = 0.8, 1.1, 10, 0.9
 """How C(pacing.py) sets the limit: a tenth of the ceiling at first, and when a round is not shorter than so much of the
 best one, a little more than that one needed. It is stuck where it comes no closer than by a tenth."""
+_SLACK_S = 0.025
+"""QEMU looks whether it is done when it has sent for a twentieth of a second: on the mean, half of that late."""
 _LOOK_S = 0.1
 """A round that has begun is seen so much later at the most."""
 _SETTLED = 0.999
@@ -215,14 +218,31 @@ class _Case:
         first_pass = self.resident / link
         return first_pass if found is None else min(found, first_pass)
 
-    def stands_s(self, need: float) -> float:
-        """What is left at any moment of rounds that get no shorter: of what is new in a round, half on the mean."""
-        rises = self.curve.slope_at(need)
-        return need if rises >= self.link else need - need * rises / (2 * self.link)
-
     def words(self) -> str:
         """What was measured."""
         return f"dirtied {self.curve.bytes_in(1.0) / MIB:.0f} MiB/s, link {self.link / MIB:.0f} MiB/s"
+
+
+@dataclass(frozen=True)
+class _Round:
+    """One pass over what was written in the one before it."""
+
+    at_s: float
+    """When it ended, since the call."""
+    need_s: float
+    """What was written meanwhile takes so long to be sent."""
+    new: float
+    """The share of that which is new in every round, in which the rest is hot."""
+
+    @property
+    def stands_s(self) -> float:
+        """What is left at any moment of rounds that get no shorter: of what is new in a round, half on the mean."""
+        return self.need_s * (1 - self.new / 2)
+
+    def left_s(self, limit_s: float) -> float:
+        """With what QEMU had left when it began to look again: it does so when that fits into the limit, and goes on
+        with it then. What is hot of that is counted already."""
+        return self.need_s + self.new * (limit_s - min(_SLACK_S, limit_s / 2))
 
 
 @dataclass(frozen=True)
@@ -271,8 +291,8 @@ def ways_out(measured: Measured, policy: Policy, gib: float, options: Options) -
 
 
 def _wider_ms(need: float) -> int:
-    """A fifth more than the pause that is needed, in hundreds."""
-    return 100 * (int(12 * need) + 1)
+    """A quarter more than the pause that is needed, in hundreds: QEMU is told a little less than what is allowed."""
+    return 100 * (int(12.5 * need) + 1)
 
 
 def _case(measured: Measured, policy: Policy, gib: float, options: Options) -> _Case | None:
@@ -345,38 +365,49 @@ def _is_clear(case: _Case) -> bool:
     return with_margin > NEED_MARGIN * case.ceiling_s and case.need_s(case.low, case.link) > case.ceiling_s
 
 
-def _rounds(case: _Case) -> Iterator[tuple[float, float]]:
-    """When each round ends, seconds since the call, and how long what was written in it takes to be sent."""
+def _rounds(case: _Case) -> Iterator[_Round]:
+    """One after the other, the first pass first."""
     at, took = case.begin_s, case.resident / case.link
     for _number in range(_ROUNDS):
         at += took
-        took = min(case.curve.bytes_in(took), case.resident) / case.link
-        yield at, took
+        found = _round(case, case.curve, at, took)
+        yield found
+        took = found.need_s
 
 
-def _ends(case: _Case, rounds: Iterator[tuple[float, float]], *, slowing: bool = False) -> _End:
+def _round(case: _Case, curve: Curve, at: float, window_s: float) -> _Round:
+    """The one that ended *at*, in which the guest wrote for *window_s*."""
+    written = curve.bytes_in(window_s)
+    new = min(1.0, curve.slope_at(window_s) * window_s / written) if written else 0.0
+    return _Round(at, min(written, case.resident) / case.link, new)
+
+
+def _ends(case: _Case, rounds: Iterator[_Round], *, slowing: bool = False) -> _End:
     by_pace = _by_forecast if case.policy.pace is Pace.FORECAST else _by_steps
     return by_pace(case, rounds, slowing=slowing)
 
 
-def _by_forecast(case: _Case, rounds: Iterator[tuple[float, float]], *, slowing: bool) -> _End:
+def _by_forecast(case: _Case, rounds: Iterator[_Round], *, slowing: bool) -> _End:
     """The limit is low until rounds get no shorter, then a little above what they need."""
-    limit_s = first_limit_ms(case.policy.max_downtime_ms) / 1000
+    most_s = highest_ms(case.policy.max_downtime_ms) / 1000
+    first_s = limit_s = first_limit_ms(case.policy.max_downtime_ms) / 1000
     best, times, bests = float("inf"), [0.0], [float("inf")]
-    at = need = 0.0
-    for at, need in rounds:
-        if need <= limit_s:
-            return _dip(at, need, limit_s)
-        if need >= _CONTRACTS * best:
-            limit_s = max(limit_s, min(case.ceiling_s, _MARGIN * min(best, need) + _MARGIN_MS / 1000))
-            if need <= limit_s:
-                return _End(at + _LOOK_S, need, fits=True)
-            if not slowing and (need >= _SETTLED * best or _stuck(case.policy, times, bests, at, need)):
+    end = _End(case.begin_s, 0.0, fits=True)
+    for one in rounds:
+        left = one.left_s(first_s)
+        end = _End(one.at_s, left, fits=False)
+        if left <= limit_s:
+            return _dip(one.at_s, left, limit_s)
+        if left >= _CONTRACTS * best:
+            limit_s = max(limit_s, min(most_s, _MARGIN * min(best, left) + _MARGIN_MS / 1000))
+            if left <= limit_s:
+                return _End(one.at_s + _LOOK_S, left, fits=True)
+            if not slowing and (left >= _SETTLED * best or _stuck(case.policy, times, bests, end)):
                 break
-        best = min(best, need)
-        times.append(at)
+        best = min(best, left)
+        times.append(one.at_s)
         bests.append(best)
-    return _End(at, need, fits=False)
+    return end
 
 
 def _dip(at: float, need: float, limit_s: float) -> _End:
@@ -386,34 +417,36 @@ def _dip(at: float, need: float, limit_s: float) -> _End:
 
 def first_limit_ms(ceiling_ms: int) -> int:
     """The downtime limit that C(pacing.py) begins with."""
-    return min(ceiling_ms, max(_LEAST_MS, ceiling_ms // _FIRST_SHARE))
+    return min(highest_ms(ceiling_ms), max(_LEAST_MS, ceiling_ms // _FIRST_SHARE))
 
 
-def _stuck(policy: Policy, times: Sequence[float], bests: Sequence[float], at: float, need: float) -> bool:
+def _stuck(policy: Policy, times: Sequence[float], bests: Sequence[float], now: _End) -> bool:
     """Whether it came no closer for as long as the policy waits."""
     if not policy.stall_s:
         return False
-    known = bisect_right(times, at - policy.stall_s)
-    return known > 0 and need > _CLOSER * bests[known - 1]
+    known = bisect_right(times, now.at_s - policy.stall_s)
+    return known > 0 and now.pause_s > _CLOSER * bests[known - 1]
 
 
-def _by_steps(case: _Case, rounds: Iterator[tuple[float, float]], *, slowing: bool) -> _End:
+def _by_steps(case: _Case, rounds: Iterator[_Round], *, slowing: bool) -> _End:
     """Nova's: the limit rises on a clock, and rounds come and go meanwhile."""
     policy = case.policy
     steps = downtime_steps(policy.max_downtime_ms, policy.downtime_steps, policy.downtime_delay_s, case.gib)
-    at, need, before = 0.0, 0.0, float("inf")
-    for at, need in rounds:
-        limit_s = (downtime_at(at, steps) or 0) / 1000
-        if need <= limit_s:
-            return _dip(at, need, limit_s)
-        if not slowing and need >= _SETTLED * before:
+    last = _Round(case.begin_s, 0.0, 0.0)
+    before = float("inf")
+    for one in rounds:
+        last = one
+        limit_s = (downtime_at(one.at_s, steps) or 0) / 1000
+        if one.need_s <= limit_s:
+            return _dip(one.at_s, one.need_s, limit_s)
+        if not slowing and one.need_s >= _SETTLED * before:
             break
-        before = need
-    stands = case.stands_s(need)
-    due = next((one for one in steps if one.downtime_ms >= 1000 * stands), None)
+        before = one.need_s
+    stands = last.stands_s
+    due = next((step for step in steps if step.downtime_ms >= 1000 * stands), None)
     if due is None:
-        return _End(at, need, fits=False)
-    return _End(max(at, due.after_s), stands, fits=True)
+        return _End(last.at_s, last.need_s, fits=False)
+    return _End(max(last.at_s, due.after_s), stands, fits=True)
 
 
 # --- what may be done besides ----------------------------------------------------------------------------------------
@@ -436,12 +469,12 @@ def _helped(case: _Case, plain: Outlook) -> Outlook:
 def _given_up_at(case: _Case) -> _End:
     """The end of the second round that is no shorter than the one before."""
     best = float("inf")
-    end = _End(0.0, 0.0, fits=False)
-    for at, need in _rounds(case):
-        end = _End(at, need, fits=False)
-        if need >= _CONTRACTS * best:
+    end = _End(case.begin_s, 0.0, fits=False)
+    for one in _rounds(case):
+        end = _End(one.at_s, one.need_s, fits=False)
+        if one.need_s >= _CONTRACTS * best:
             break
-        best = min(best, need)
+        best = min(best, one.need_s)
     return end
 
 
@@ -488,19 +521,20 @@ def throttle_percent(case: _Case) -> int:
     return round(min(_THROTTLE_MOST, max(_THROTTLE_LEAST, 100 * for_pause, 100 * for_rounds)))
 
 
-def _slowed_rounds(case: _Case, first: int) -> Iterator[tuple[float, float]]:
+def _slowed_rounds(case: _Case, first: int) -> Iterator[_Round]:
     """As C(_rounds()), of a guest that has less and less of its time."""
     curve = case.curve.slowed()
     at, took = case.begin_s, case.resident / case.link
     heavy = throttle = 0
     for _number in range(_SLOWED_ROUNDS):
         at += took
-        sent, took = took, min(curve.bytes_in(took * (1 - throttle / 100)), case.resident) / case.link
-        heavy += took > _HEAVY_SHARE * sent
+        found = _round(case, curve, at, took * (1 - throttle / 100))
+        heavy += found.need_s > _HEAVY_SHARE * took
         if heavy == _HEAVY_ROUNDS:
             heavy = 0
             throttle = min(_THROTTLE_LAST, throttle + _THROTTLE_MORE) if throttle else first
-        yield at, took
+        yield found
+        took = found.need_s
 
 
 # --- the past --------------------------------------------------------------------------------------------------------

@@ -13,7 +13,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import human_bytes
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast import Outlook, pause_words, seconds_words
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast import (
+    Outlook,
+    Verdict,
+    pause_words,
+    seconds_words,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import reverting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
@@ -69,7 +74,8 @@ class Carried:
     def lines(self) -> list[str]:
         """For the operator's eyes."""
         lines = [f"  done to it       {one}" for one in self.done]
-        lines += [f"  forecast         {self._beside(self.outlook)}"] if self.outlook is not None else []
+        said = self.outlook
+        lines += [f"  forecast         {self._beside(said)}"] if said and said.verdict is not Verdict.UNKNOWN else []
         if self.downtime_ms is not None:
             net = self.downtime_net_ms
             rest = f" ({net} ms without the hand-over between the hosts)" if net is not None else ""
