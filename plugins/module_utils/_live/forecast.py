@@ -403,7 +403,7 @@ def _by_forecast(case: _Case, rounds: Iterator[_Round], *, slowing: bool) -> _En
             if left <= limit_s:
                 return _End(one.at_s + _LOOK_S, left, fits=True)
             if not slowing and (left >= _SETTLED * best or _stuck(case.policy, times, bests, end)):
-                break
+                return _when_stuck(case.policy, times, bests, end)
         best = min(best, left)
         times.append(one.at_s)
         bests.append(best)
@@ -426,6 +426,12 @@ def _stuck(policy: Policy, times: Sequence[float], bests: Sequence[float], now: 
         return False
     known = bisect_right(times, now.at_s - policy.stall_s)
     return known > 0 and now.pause_s > _CLOSER * bests[known - 1]
+
+
+def _when_stuck(policy: Policy, times: Sequence[float], bests: Sequence[float], now: _End) -> _End:
+    """The same when the policy has waited for long enough since it last came closer."""
+    since = next((at for at, best in zip(times, bests) if _CLOSER * best <= now.pause_s), now.at_s)
+    return replace(now, at_s=max(now.at_s, since + policy.stall_s))
 
 
 def _by_steps(case: _Case, rounds: Iterator[_Round], *, slowing: bool) -> _End:
@@ -487,12 +493,12 @@ def _by_post_copy(case: _Case, end: _End, why: str) -> Outlook:
 def _forced(case: _Case, plain: Outlook) -> Outlook:
     """It is made to finish when its time is up, or when it came no closer for long enough."""
     limit_s = timeout_s(case.policy.completion_timeout_s, case.gib)
-    given_up = _given_up_at(case)
-    waits = case.policy.stall_s if case.policy.pace is Pace.FORECAST else 0
-    at = given_up.at_s + waits if waits else max(limit_s, given_up.at_s)
+    waits = case.policy.stall_s > 0 and case.policy.pace is Pace.FORECAST
     if not waits and not limit_s:
         return plain
-    end = replace(given_up, at_s=min(at, limit_s) if limit_s else at)
+    end = _ends(case, _rounds(case))
+    if limit_s and (not waits or end.at_s > limit_s):
+        end = replace(end, at_s=limit_s)
     if case.options.post_copy:
         return _by_post_copy(case, end, plain.why)
     return _arrival(end, f"{plain.why}: made to finish by a pause")

@@ -12,6 +12,7 @@ PRIVATE to the collection kvmops.mobility.
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import struct
@@ -104,13 +105,13 @@ class Pages:
     def _sum(self, number: int, address: int) -> int:
         """0 for a page that is empty, and for one that is not there."""
         if not self._resident[number]:
-            (entry,) = _ENTRY.unpack(os.pread(self._map, _ENTRY.size, address // PAGE * _ENTRY.size))
+            (entry,) = _ENTRY.unpack(_all(self._map, _ENTRY.size, address // PAGE * _ENTRY.size))
             if entry & _SWAPPED and not entry & _PRESENT:
                 return -1
             if not entry & _PRESENT:
                 return 0
             self._resident[number] = True
-        content = os.pread(self._memory, PAGE, address)
+        content = _all(self._memory, PAGE, address)
         return 0 if content == _EMPTY else zlib.crc32(content) + 1
 
     @property
@@ -140,6 +141,14 @@ class Pages:
             took = length * gap_s
             seconds = wanted if abs(took - wanted) <= _SNAP * wanted else round(took, 3)
             yield seconds, int(grain * _mean(written, length, gaps))
+
+
+def _all(descriptor: int, count: int, offset: int) -> bytes:
+    """The memory of a process that is gone ends at once."""
+    found = os.pread(descriptor, count, offset)
+    if len(found) != count:
+        raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH))
+    return found
 
 
 def _mean(changes: Sequence[int], length: int, gaps: int) -> float:
