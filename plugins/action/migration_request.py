@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import controlling
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Operation
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Forecasting, Operation
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import parse_options
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.request import parse_request
 from ansible_collections.kvmops.mobility.plugins.module_utils._version import VERSION
@@ -64,4 +64,5 @@ class ActionModule(ControllerAction):
             "guests": None if arguments.get("select") else list(request.guests),
             "moves": request.operation.moves,
             "live": request.live is not None,
+            "forecast": (request.live.forecast if request.live else Forecasting.OFF).value,
         }

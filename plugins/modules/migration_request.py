@@ -97,8 +97,8 @@ options:
     description: >-
       How a live migration is carried out: C(copy_disks) (V(auto), V(true) or V(false)), C(tls), C(auto_converge),
       C(post_copy), C(connections), C(compression) (V(none), V(xbzrle), V(zlib) or V(zstd)), C(zero_copy), C(tunnelled),
-      C(bandwidth_mib_s), C(announce), and C(max_downtime_ms), which beats the policy's. A retune takes
-      C(bandwidth_mib_s) and C(max_downtime_ms).
+      C(bandwidth_mib_s), C(announce), C(forecast) (V(refuse), V(warn) or V(off)), and C(max_downtime_ms), which beats
+      the policy's. A retune takes C(bandwidth_mib_s) and C(max_downtime_ms).
     type: dict
   flavors:
     description: >-
@@ -144,6 +144,10 @@ live:
   description: Whether it moves it while it runs.
   returned: success
   type: bool
+forecast:
+  description: What is made of the forecast of a live migration; V(off) where there is none.
+  returned: success
+  type: str
 request:
   description: What was asked, for M(kvmops.mobility.migration_plan).
   returned: success

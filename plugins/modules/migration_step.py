@@ -38,6 +38,7 @@ options:
       - live_arrive
       - live_control
       - live_depart
+      - live_forecast_info
       - live_migrate
       - live_prepare
       - migration_claim

@@ -32,6 +32,14 @@ options:
     description: The port of sshd on the hypervisors.
     type: int
     default: 22
+  forecast:
+    description: What is made of the forecast of a live migration. V(off) for none.
+    type: str
+    choices: [refuse, warn, "off"]
+    default: "off"
+  select:
+    description: The expression that chooses the guests, where one does.
+    type: str
 """
 
 EXAMPLES = r"""
@@ -46,6 +54,13 @@ guests:
   returned: success
   type: list
   elements: dict
+to_measure:
+  description: >-
+    UUIDs of the guests on this hypervisor that a forecast is wanted of, as M(kvmops.mobility.live_forecast_info) takes
+    them.
+  returned: success
+  type: list
+  elements: str
 peers:
   description: Whom this hypervisor has to reach with the guests it has, as M(kvmops.mobility.ssh_proof) takes them.
   returned: success

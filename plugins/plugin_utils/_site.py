@@ -8,14 +8,16 @@ PRIVATE to the collection kvmops.mobility.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Site
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.live import MOVABLE_STATES
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import layout
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import (
     DomainFacts,
     FitFacts,
+    ForecastFacts,
     HypervisorFacts,
     ProofFacts,
 )
@@ -44,6 +46,7 @@ def read_site(variables: Mapping[str, Any]) -> Site:
     names = hypervisors(variables)
     surveyed = {name: result_of(variables, name, "kvmops_survey") for name in names}
     fits = {name: result_of(variables, name, "kvmops_fits") for name in names}
+    measured = {name: result_of(variables, name, "kvmops_measured") or {} for name in names}
     return Site(
         hypervisors={
             name: HypervisorFacts.from_result(one["hypervisor"])
@@ -64,6 +67,8 @@ def read_site(variables: Mapping[str, Any]) -> Site:
         addresses={name: address(variables["hostvars"][name], name) for name in names},
         proofs={name: _proofs(variables, name) for name in names},
         ahead_s={name: _ahead_s(one) for name, one in surveyed.items() if one},
+        # Without an answer the task failed, which is not the end of the host: its guests have no forecast then.
+        forecasts={name: ForecastFacts.from_result(one) for name, one in measured.items() if "loads" in one},
     )
 
 
@@ -121,6 +126,16 @@ def peers(variables: Mapping[str, Any], here: str, destination: str, port: int) 
     return [
         {"name": name, "address": address(variables["hostvars"][name], name), "port": port}
         for name in (others if located.get("domains") else ())
+    ]
+
+
+def to_measure(variables: Mapping[str, Any], here: str, chosen: Collection[str] | None) -> list[str]:
+    """UUIDs of the wanted guests on *here* that can be moved live; of all that were found only those of *chosen*."""
+    located = result_of(variables, here, "kvmops_survey") or {}
+    return [
+        one["uuid"]
+        for one in located.get("domains", ())
+        if one["state"] in MOVABLE_STATES and (chosen is None or one["uuid"] in chosen)
     ]
 
 

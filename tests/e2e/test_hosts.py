@@ -96,7 +96,8 @@ def moved(transport: str) -> Listening:
     here = lab.verify(MOVING).host
     there = next(host for host in HOSTS if host != here)
     with Listening(here, MARKER.encode()) as heard:
-        done = play("live_migrate", {"vm": MOVING, "dest": there, "libvirt_host_transport": transport}, timeout_s=300)
+        asked = {"vm": MOVING, "dest": there, "libvirt_host_transport": transport, "live": {"forecast": "off"}}
+        done = play("live_migrate", asked, timeout_s=300)
     assert done.code == 0, done.output
     view = lab.verify(MOVING)
     assert (view.host, view.state, view.problems) == (there, "running", ())

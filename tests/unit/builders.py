@@ -19,8 +19,11 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts i
     DomainSummary,
     EntryFacts,
     FitFacts,
+    ForecastFacts,
     HypervisorFacts,
+    LoadFacts,
     LockFacts,
+    SpeedFacts,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import GIB, Migration, Size
 
@@ -206,6 +209,16 @@ def fit(uuid: str = UUID, **values: Any) -> FitFacts:
         storage_shared="no",
     )
     return replace(default, **values)
+
+
+def measured(first: int = 0, second: int = 0, link: int | None = 117, **values: Any) -> ForecastFacts:
+    """What c1 has measured for web1: MiB that were written in one and in two seconds, and MiB/s of the link to c2.
+
+    *values* are fields of LoadFacts.
+    """
+    load = LoadFacts(((1.0, first * MIB), (2.0, second * MIB)), 1024 * MIB)
+    speed = SpeedFacts(None, "no route to host") if link is None else SpeedFacts(link * MIB)
+    return ForecastFacts({UUID: replace(load, **values)}, {"c2": speed})
 
 
 def request(operation: Operation = Operation.RESIZE, guests: Sequence[str] = ("web1",), **values: Any) -> Request:

@@ -52,6 +52,39 @@ class Jobs:
             one(target, status)
 
 
+class Dirtying:
+    """What a guest writes, which the test driver does not measure."""
+
+    def __init__(self) -> None:
+        self.mib_s: dict[int, int] = {1: 0, 2: 0}
+        """By window, MiB a second as libvirt tells it."""
+        self.started: list[int] = []
+        self.asked = 0
+        self.slow = 0
+        """So many times it has to be asked for each window."""
+        self.refusal = ""
+
+    def start(self, seconds: int) -> None:
+        if self.refusal:
+            raise libvirt_error(libvirt.VIR_ERR_OPERATION_UNSUPPORTED, self.refusal)
+        self.started.append(seconds)
+        self.asked = 0
+
+    def stats(self) -> dict[str, Any]:
+        """As libvirt's binding gives it."""
+        self.asked += 1
+        if not self.started or self.asked <= self.slow:
+            return {"dirtyrate.calc_status": libvirt.VIR_DOMAIN_DIRTYRATE_MEASURING, "dirtyrate.calc_period": 1}
+        window = self.started[-1]
+        return {
+            "dirtyrate.calc_status": libvirt.VIR_DOMAIN_DIRTYRATE_MEASURED,
+            "dirtyrate.calc_start_time": 4711,
+            "dirtyrate.calc_period": window,
+            "dirtyrate.megabytes_per_second": self.mib_s[window],
+            "dirtyrate.calc_mode": "page-sampling",
+        }
+
+
 class Travel:
     """The live migration of a guest, which the test driver cannot do: what libvirt says of it, and what was asked."""
 
@@ -68,6 +101,7 @@ class Travel:
         self.completed: dict[str, Any] = {}
         self.ended: Callable[[dict[str, Any]], None] = lambda _figures: None
         """Tells who listens of its end."""
+        self.dirtying = Dirtying()
 
     def ask(self, method: str, *arguments: Any) -> None:
         self.asked.append((method, *arguments))
@@ -106,6 +140,10 @@ class Listening:
         assert event == libvirt.VIR_DOMAIN_EVENT_ID_BLOCK_JOB_2
         self._jobs.listeners.append(lambda target, status: callback(self, handle, target, 2, status, opaque))
         return len(self._jobs.listeners) - 1
+
+    def domainListGetStats(self, domains: list[Any], kinds: int, _flags: int) -> list[Any]:  # noqa: N802
+        assert kinds == libvirt.VIR_DOMAIN_STATS_DIRTYRATE
+        return [(one, self._travel.dirtying.stats()) for one in domains]
 
     def domainEventDeregisterAny(self, number: int) -> None:  # noqa: N802 - libvirt's name
         del self._jobs.listeners[number]
@@ -185,6 +223,11 @@ class Handle:
         self._must_run()
         self._travel.on.get("jobStats", lambda: None)()
         return dict(self._travel.stats or {"type": 0})
+
+    def startDirtyRateCalc(self, seconds: int, flags: int) -> None:  # noqa: N802 - libvirt's name
+        self._must_run()
+        assert flags == libvirt.VIR_DOMAIN_DIRTYRATE_MODE_PAGE_SAMPLING
+        self._travel.dirtying.start(seconds)
 
     def migrateToURI3(self, uri: str, parameters: dict[str, Any], flags: int) -> None:  # noqa: N802 - libvirt's name
         self._travel.ask("migrateToURI3", uri, parameters, flags)

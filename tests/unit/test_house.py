@@ -44,7 +44,10 @@ PURE = (
             "shown_status",
         )
     ),
-    *(UTILS / "_live" / f"{name}.py" for name in ("schedule", "model", "policy", "options", "progress")),
+    *(
+        UTILS / "_live" / f"{name}.py"
+        for name in ("schedule", "model", "policy", "options", "progress", "curve", "forecast")
+    ),
     *(UTILS / "_ssh" / f"{name}.py" for name in ("keys", "known_hosts", "known_hosts_plan", "peers", "errors")),
 )
 """Planning: frozen data in and out."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks import (
+    converging,
     devices,
     disks,
     guest,
@@ -90,6 +91,7 @@ LIVE_DESTINATION_CHECKS: tuple[Check, ...] = (
     placement.groups,
     *host.CHECKS,
     *live.CHECKS,
+    *converging.CHECKS,
 )
 """As C(DESTINATION_CHECKS); which disks are copied depends on the destination, so what is asked of them is here."""
 

@@ -60,7 +60,7 @@ REQUEST = (
     block(
         "POLICY_INVALID",
         "The policy of a live migration is unknown, or has a part or value that it cannot have.",
-        "Use nova, fast or gentle, or a mapping with the parts that differ from one of them.",
+        "Use balanced, must_finish, nova, fast or gentle, or a mapping with the parts that differ from one of them.",
     ),
 )
 

@@ -21,6 +21,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts i
     DiskFacts,
     DomainFacts,
     FitFacts,
+    ForecastFacts,
     HypervisorFacts,
     LockFacts,
     ProofFacts,
@@ -46,6 +47,8 @@ class Site:
     """By source, then by destination: whether the source's ssh gets there. Those that could be asked for."""
     ahead_s: Mapping[str, float] = field(default_factory=dict)
     """Each hypervisor's clock minus the controller's, seconds; as exact as one module call."""
+    forecasts: Mapping[str, ForecastFacts] = field(default_factory=dict)
+    """By source. Those that were asked to measure."""
 
     def names(self) -> tuple[str, ...]:
         """Every hypervisor of the inventory, whether it answered or not."""

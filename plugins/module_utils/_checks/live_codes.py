@@ -27,6 +27,13 @@ LIVE = (
         "Nothing has to be done; leave the option out to be rid of the warning.",
     ),
     block(
+        "WILL_NOT_CONVERGE",
+        "By what was measured the guest writes its memory faster than its policy lets it be sent. A warning with "
+        "live.forecast=warn.",
+        "Take one of the ways that the message names, wait until it writes less, or move it with a stop: "
+        "kvmops.mobility.migrate.",
+    ),
+    block(
         "LIVE_QEMU_OLDER",
         "QEMU on the destination is older than on the source, and need not understand what that one sends.",
         "Choose a destination with a QEMU at least as new, or stop the guest for it: kvmops.mobility.migrate.",

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.record import RECEIPT
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import tls, tunnel
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
@@ -23,7 +24,7 @@ def plan(context: Context) -> Plan:
     migration = context.record().migration
     effects = []
     receipt = context.params["receipt"]
-    path = context.store.migration(migration.id) / "receipt.json"
+    path = context.store.migration(migration.id) / RECEIPT
     if receipt and context.store.read_json(path) != receipt:
         keeping = Effect("receipt", f"keep the receipt in {path}", lambda: context.store.write_json(path, receipt))
         effects.append(keeping)

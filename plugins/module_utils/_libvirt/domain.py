@@ -55,6 +55,16 @@ class Throughput:
         return Throughput(0, self.read or self.total, write)
 
 
+@dataclass(frozen=True)
+class DirtyRate:
+    """How much of a guest's memory was other than before."""
+
+    seconds: float
+    """Between the two looks."""
+    bytes_s: int
+    """libvirt tells whole MiB a second."""
+
+
 class Domain:
     """A virDomain with our errors; every method names the guest it was about when it fails."""
 
@@ -136,6 +146,33 @@ class Domain:
     def has_block_job(self, target: str) -> bool:
         """Whether a block job runs on the disk *target* (vda …). An off domain has none."""
         return bool(self._do(f"look for a block job on {target}", lambda: self._handle.blockJobInfo(target, 0)))
+
+    def start_dirty_rate(self, seconds: int) -> None:
+        """Let QEMU look at some pages now and in so many seconds; it says then how many have changed, see
+        C(dirty_rate()). libvirt 7.2.
+
+        It looks at 512 pages of each GiB. Its other ways count each page, and have crashed an emulated guest's QEMU.
+        """
+        flags = getattr(libvirt, "VIR_DOMAIN_DIRTYRATE_MODE_PAGE_SAMPLING", 0)
+        self._do("measure what it writes", lambda: self._handle.startDirtyRateCalc(seconds, flags))
+
+    def dirty_rate(self) -> DirtyRate | None:
+        """What the last measurement found; None as long as it goes on."""
+        kind = libvirt.VIR_DOMAIN_STATS_DIRTYRATE
+        connection = self._handle.connect()
+        ((_domain, found),) = self._do(
+            "read what it writes", lambda: connection.domainListGetStats([self._handle], kind, 0)
+        )
+        if found.get("dirtyrate.calc_status") != libvirt.VIR_DOMAIN_DIRTYRATE_MEASURED:
+            return None
+        return DirtyRate(
+            float(found.get("dirtyrate.calc_period", 0)), 2**20 * int(found.get("dirtyrate.megabytes_per_second", 0))
+        )
+
+    def resident_bytes(self) -> int:
+        """What its process has in the host's memory; 0 when libvirt does not tell."""
+        found = self._do("read how much memory it has", self._handle.memoryStats)
+        return 1024 * int(found.get("rss", 0))
 
     def id(self) -> int:
         """Its number while it runs, -1 when it is off."""

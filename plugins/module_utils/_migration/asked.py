@@ -141,6 +141,17 @@ class Group:
     """Names or UUIDs as typed."""
 
 
+class Forecasting(enum.Enum):
+    """What is made of the forecast of a live migration."""
+
+    REFUSE = "refuse"
+    """One that clearly cannot end as its policy wants it to is not begun."""
+    WARN = "warn"
+    """It is begun all the same."""
+    OFF = "off"
+    """Nothing is measured."""
+
+
 @dataclass(frozen=True)
 class LiveRequest:
     """What a live migration is asked for besides."""
@@ -151,6 +162,7 @@ class LiveRequest:
     copy_disks: bool | None = None
     """None: those are copied that only one of the hypervisors sees."""
     announce: bool = False
+    forecast: Forecasting = Forecasting.REFUSE
 
 
 @dataclass(frozen=True)

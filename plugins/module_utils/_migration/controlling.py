@@ -131,13 +131,12 @@ def _order(operation: Operation, live: Live, typed: Mapping[str, Any]) -> tuple[
 
 def _in_words(policy: Policy) -> str:
     ends = "given up" if policy.on_timeout is OnTimeout.ABORT else "made to finish"
-    limit = f"{ends} after {policy.completion_timeout_s} s for each GiB"
-    time = limit if policy.completion_timeout_s else "it may take any time"
+    limit = f"after {policy.completion_timeout_s} s for each GiB" if policy.completion_timeout_s else ""
+    stall = f"when it came no closer for {policy.stall_s} s" if policy.stall_s else ""
+    when = ", or ".join(one for one in (stall, limit) if one)
+    time = f"{ends} {when}" if when else "it may take any time"
     if policy.pace is Pace.FORECAST:
-        stall = f"{ends} when it came no closer for {policy.stall_s} s, or" if policy.stall_s else ""
-        return f"policy {policy.name}: up to {policy.max_downtime_ms} ms, as little as will do; {stall} {time}".replace(
-            "  ", " "
-        )
+        return f"policy {policy.name}: up to {policy.max_downtime_ms} ms, for as little as will do; {time}"
     return (
         f"policy {policy.name}: up to {policy.max_downtime_ms} ms in {policy.downtime_steps} steps, one every "
         f"{policy.downtime_delay_s} s for each GiB; {time}"

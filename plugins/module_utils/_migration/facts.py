@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast import GRAIN_BYTES, Past
+
 _T = TypeVar("_T")
 
 
@@ -365,3 +367,69 @@ class FitFacts:
         values["media_missing"] = tuple(values.get("media_missing", ()))
         values["spaces"] = tuple(SpaceFacts.from_result(one) for one in values.get("spaces", ()))
         return cls(**values)
+
+
+@dataclass(frozen=True)
+class LoadFacts:
+    """What one running guest writes, and what became of its earlier live migrations."""
+
+    dirtied: tuple[tuple[float, int], ...]
+    """Windows, seconds, and the unique bytes that were written in each. None: not measured, and C(reason) says why."""
+    resident_bytes: int
+    """What of its memory is not empty."""
+    grain_bytes: int = GRAIN_BYTES
+    """What one page stands for that was looked at."""
+    past: tuple[Past, ...] = ()
+    """The newest last."""
+    reason: str = ""
+
+    def as_result(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {**asdict(self), "dirtied": [list(one) for one in self.dirtied]}
+
+    @classmethod
+    def from_result(cls, data: Mapping[str, Any]) -> LoadFacts:
+        """The inverse of C(as_result())."""
+        values = _known(cls, data)
+        values["dirtied"] = tuple((float(seconds), int(amount)) for seconds, amount in values["dirtied"])
+        values["past"] = tuple(Past.from_result(_known(Past, one)) for one in values.get("past", ()))
+        return cls(**values)
+
+
+@dataclass(frozen=True)
+class SpeedFacts:
+    """What the link to one hypervisor carries."""
+
+    bytes_s: int | None
+    """None: not measured, and C(reason) says why."""
+    reason: str = ""
+
+    @classmethod
+    def from_result(cls, data: Mapping[str, Any]) -> SpeedFacts:
+        """The inverse of C(asdict())."""
+        return cls(**_known(cls, data))
+
+
+@dataclass(frozen=True)
+class ForecastFacts:
+    """What one hypervisor measured for the live migrations that may leave it."""
+
+    loads: Mapping[str, LoadFacts] = field(default_factory=dict)
+    """By the guest's UUID."""
+    links: Mapping[str, SpeedFacts] = field(default_factory=dict)
+    """By the inventory name of the other hypervisor."""
+
+    def as_result(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {
+            "loads": {uuid: one.as_result() for uuid, one in self.loads.items()},
+            "links": {name: asdict(one) for name, one in self.links.items()},
+        }
+
+    @classmethod
+    def from_result(cls, data: Mapping[str, Any]) -> ForecastFacts:
+        """The inverse of C(as_result())."""
+        return cls(
+            loads={uuid: LoadFacts.from_result(one) for uuid, one in data.get("loads", {}).items()},
+            links={name: SpeedFacts.from_result(one) for name, one in data.get("links", {}).items()},
+        )

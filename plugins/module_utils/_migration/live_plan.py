@@ -10,16 +10,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks import converging
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks import live as checks
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Move
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import human_bytes
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast import Verdict, ways_out
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import OnTimeout, Pace, Policy
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.schedule import (
-    data_gib,
-    downtime_steps,
-    timeout_s,
-)
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.schedule import downtime_steps, timeout_s
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
     DiskPlan,
     Layout,
@@ -43,16 +41,17 @@ def made_live(move: Move, migration: Migration) -> Migration:
         raise ValueError("a live migration has a policy and options")
     copied = checks.copied(move)
     targets = tuple(one.target for one in copied)
-    options, _left_out = checks.used(move)
+    prospect = converging.prospect(move)
     live = Live(
-        options=options,
+        options=prospect.options,
         policy=request.policy,
-        # As in Nova, the length of the file: that of a thin image says what is in it, of a raw one what it may hold.
-        gib=data_gib(move.old.memory_mib, (one.apparent_bytes for one in copied)),
+        gib=converging.gib_of(move),
         copied=targets,
         was_paused=move.guest.state == "paused",
         listen=dict(checks.listening(move)),
         announce=request.announce,
+        measured=prospect.measured,
+        outlook=prospect.outlook,
     )
     return replace(
         migration,
@@ -119,7 +118,19 @@ def heading(migration: Migration, live: Live) -> tuple[str, ...]:
         f"  policy           {live.policy.name}: {_limits(live)}",
         f"  its time         {_time(live)}",
         f"  expected outage  {_outage(live)}",
+        *_forecast(live),
     )
+
+
+def _forecast(live: Live) -> tuple[str, ...]:
+    """What it will come to, and what would end it where it may not end."""
+    if live.measured is None or live.outlook is None:
+        return ()
+    lines = [f"  forecast         {live.outlook.words()}"]
+    if live.outlook.verdict in (Verdict.UNSURE, Verdict.DOES_NOT):
+        ways = ways_out(live.measured, live.policy, live.gib, live.options)
+        lines += [f"                   {words}: {one.short()}" for words, one in ways]
+    return tuple(lines)
 
 
 def _to_copy(migration: Migration, live: Live) -> str:
@@ -142,7 +153,8 @@ def _connection(options: Options) -> str:
     words += [options.compression.value] if options.compression is not Compression.NONE else []
     words += ["zero copy"] if options.zero_copy else []
     words += [f"at most {options.bandwidth_mib_s} MiB/s"] if options.bandwidth_mib_s else []
-    words += ["the guest is slowed down if need be"] if options.auto_converge else []
+    slowed = f", by {options.throttle_initial} % at first" if options.throttle_initial else ""
+    words += [f"the guest is slowed down if need be{slowed}"] if options.auto_converge else []
     words += ["post-copy allowed"] if options.post_copy else []
     return ", ".join(words)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import BALANCED, Policy, parse
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import LiveRequest
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Forecasting, LiveRequest
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.values import (
     choice,
     invalid,
@@ -28,7 +28,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.values 
 
 _FLAGS = ("tls", "auto_converge", "post_copy", "zero_copy", "tunnelled")
 _WHILE_IT_RUNS = ("bandwidth_mib_s", "max_downtime_ms")
-_KEYS = ("copy_disks", *_FLAGS, "connections", "compression", "announce", *_WHILE_IT_RUNS)
+_KEYS = ("copy_disks", *_FLAGS, "connections", "compression", "announce", "forecast", *_WHILE_IT_RUNS)
 _LEAST_DOWNTIME_MS = 100
 """A policy's least, too."""
 
@@ -47,6 +47,7 @@ def parse_live(raw: Mapping[str, Any]) -> LiveRequest:
         options=options,
         copy_disks=_copy_disks(given.get("copy_disks", "auto")),
         announce=parse_flag("live.announce", given.get("announce", False)),
+        forecast=_forecast(given.get("forecast", Forecasting.REFUSE.value)),
     )
 
 
@@ -82,6 +83,12 @@ def _bandwidth(given: Mapping[str, Any]) -> int | None:
 
 def _word(name: str, given: Mapping[str, Any], allowed: list[str], default: str) -> str:
     return choice(f"live.{name}", given.get(name, default), allowed)
+
+
+def _forecast(value: Any) -> Forecasting:
+    """YAML reads a bare off as false."""
+    text = Forecasting.OFF.value if value is False else value
+    return Forecasting(choice("live.forecast", text, [one.value for one in Forecasting]))
 
 
 def _copy_disks(value: Any) -> bool | None:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast import Measured, Outlook
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Options
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import Policy
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import (
@@ -142,6 +143,9 @@ class Live:
     """An address of the source's own to the destination's, for what listens there: graphics and serial lines."""
     announce: bool = False
     """The guest's addresses are announced once more after its arrival."""
+    measured: Measured | None = None
+    """What the forecast was made from; None where nobody wanted one."""
+    outlook: Outlook | None = None
 
     def as_result(self) -> dict[str, Any]:
         """Plain JSON."""
@@ -153,6 +157,8 @@ class Live:
             "was_paused": self.was_paused,
             "listen": dict(self.listen),
             "announce": self.announce,
+            "measured": self.measured.as_result() if self.measured else None,
+            "outlook": self.outlook.as_result() if self.outlook else None,
         }
 
     @classmethod
@@ -162,6 +168,9 @@ class Live:
         values["options"] = Options.from_result(values["options"])
         values["policy"] = Policy.from_result(values["policy"])
         values["copied"] = tuple(values["copied"])
+        measured, outlook = values.get("measured"), values.get("outlook")
+        values["measured"] = Measured.from_result(measured) if measured else None
+        values["outlook"] = Outlook.from_result(outlook) if outlook else None
         return cls(**values)
 
 

@@ -13,6 +13,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import human_bytes
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast import (
+    Outlook,
+    Verdict,
+    pause_words,
+    seconds_words,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import reverting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
@@ -60,10 +66,16 @@ class Carried:
     """Rounds over the memory."""
     done: tuple[str, ...]
     """What was done to it meanwhile, each with its second."""
+    memory_bytes_s: int | None = None
+    """How fast memory went."""
+    outlook: Outlook | None = None
+    """What was said of it before it began."""
 
     def lines(self) -> list[str]:
         """For the operator's eyes."""
         lines = [f"  done to it       {one}" for one in self.done]
+        said = self.outlook
+        lines += [f"  forecast         {self._beside(said)}"] if said and said.verdict is not Verdict.UNKNOWN else []
         if self.downtime_ms is not None:
             net = self.downtime_net_ms
             rest = f" ({net} ms without the hand-over between the hosts)" if net is not None else ""
@@ -72,6 +84,17 @@ class Carried:
             rounds = f" in {self.iterations} round(s) over the memory" if self.iterations else ""
             lines.append(f"  sent             {human_bytes(self.bytes_sent)}{rounds}")
         return lines
+
+
+    def as_result(self) -> dict[str, Any]:
+        """Plain JSON."""
+        return {**asdict(self), "outlook": self.outlook.as_result() if self.outlook else None}
+
+    def _beside(self, said: Outlook) -> str:
+        """What was said beside what came of it."""
+        parts = [f"it took {seconds_words(self.seconds)}"] if self.seconds is not None else []
+        parts += [f"the pause was {pause_words(self.downtime_ms)}"] if self.downtime_ms is not None else []
+        return f"{said.short()}; {', '.join(parts)}" if parts else said.short()
 
 
 @dataclass(frozen=True)
@@ -114,6 +137,7 @@ class Receipt:
             "phase": self.phase.value,
             "status": self.status.value,
             "nova_status": self.shown,
+            "carried": self.carried.as_result() if self.carried else None,
             "lines": self.lines(),
         }
 
@@ -214,11 +238,11 @@ def build(
         error=error,
         root_bytes=_root_bytes(migration, where, source),
         shown=shown_status(migration, status, source, destination),
-        carried=_carried(source, destination) if migration.live else None,
+        carried=_carried(source, destination, migration.live.outlook) if migration.live else None,
     )
 
 
-def _carried(source: Sequence[Entry], destination: Sequence[Entry]) -> Carried | None:
+def _carried(source: Sequence[Entry], destination: Sequence[Entry], said: Outlook | None) -> Carried | None:
     """From what the source's libvirt told, or the destination's where the guest had left before it was asked."""
     result = _result(source, Phase.MOVE, Step.LIVE)
     state: Mapping[str, Any] = result.get("state") or {}
@@ -234,6 +258,8 @@ def _carried(source: Sequence[Entry], destination: Sequence[Entry]) -> Carried |
         bytes_sent=_number(told, "data_processed"),
         iterations=_number(told, "memory_iteration"),
         done=tuple(str(one) for one in state.get("done", ())),
+        memory_bytes_s=_number(told, "memory_bps"),
+        outlook=said,
     )
 
 

@@ -19,6 +19,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store i
 
 OLD_DEFINITION = "old.xml"
 NEW_DEFINITION = "new.xml"
+RECEIPT = "receipt.json"
+"""Beside the record: what became of it."""
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,17 @@ from kvmlab.host import Host
 from kvmlab.run import wait_for
 from kvmlab.virsh import virsh
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._live import pacing
+
 from .case import SPLIT, Travelling
 
 CEILING_MS = 500
 """Of every policy here."""
+_HIGHEST_MS = pacing.highest_ms(CEILING_MS)
+"""What a policy that goes by what it sees comes to, for a guest that does not fit."""
 LOWER_MS = 150
 """What a retune allows."""
-_HOPELESS: Mapping[str, Any] = {}
-"""Of C(live), for a guest that its plan can see not to fit: it has to set out all the same."""
+_ANY_GUEST: Mapping[str, Any] = {"forecast": "off"}
 _STALL_S = 5
 """Less than a round over what the guest writes takes on the links of the stages in which a policy acts."""
 
@@ -65,8 +68,8 @@ WAYS = {
     Travelling.PAUSED: _acting(_MUST_FINISH, '"paused": true', lasts=True),
     Travelling.GIVING_UP: _acting(_BALANCED, '"given_up": "the guest'),
     Travelling.GIVEN_UP: _acting(_BALANCED, " s: given up: "),
-    Travelling.RAISING: _acting("balanced", f'"downtime_ms": {CEILING_MS}'),
-    Travelling.RAISED: _acting("balanced", f" s: downtime limit {CEILING_MS} ms"),
+    Travelling.RAISING: _acting("balanced", f'"downtime_ms": {_HIGHEST_MS}'),
+    Travelling.RAISED: _acting("balanced", f" s: downtime limit {_HIGHEST_MS} ms"),
     Travelling.HURRIED: Way(20, _HURRIED, post_copy=True),
     Travelling.HURRIED_TO_PAUSE: Way(20, _HURRIED),
 }
@@ -76,11 +79,11 @@ _POLL_S = 0.05
 
 def variables(travelling: Travelling | None) -> Mapping[str, Any]:
     """What the operator asks for besides."""
+    # Guests are held up on purpose here: what a forecast would make of that is another subject.
     if travelling is None:
-        return {"policy": "fast"}
+        return {"policy": "fast", "live": _ANY_GUEST}
     way = WAYS[travelling]
-    live = {**({"post_copy": True} if way.post_copy else {}), **_HOPELESS}
-    return {"policy": way.policy, **({"live": live} if live else {})}
+    return {"policy": way.policy, "live": {**_ANY_GUEST, **({"post_copy": True} if way.post_copy else {})}}
 
 
 def reached(host: Host, guest: str, stage: Travelling) -> bool:

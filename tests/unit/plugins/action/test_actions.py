@@ -28,6 +28,7 @@ from ansible_collections.kvmops.mobility.tests.unit.builders import (
     fit,
     guest,
     hypervisor,
+    measured,
     request,
     site,
     summary,
@@ -97,6 +98,7 @@ def test_a_good_request(asked: dict[str, Any], moves: bool, options: dict[str, A
     assert (found["changed"], found["moves"], found["options"]) == (False, moves, options)
     assert found["request"] == asked
     assert found["live"] is (asked["operation"] == "live_migrate")
+    assert found["forecast"] == ("refuse" if found["live"] else "off")
     assert found["guests"] == (asked["vm"] if isinstance(asked["vm"], list) else [asked["vm"]])
 
 
@@ -237,6 +239,61 @@ def test_visitors_of_a_live_migration_come_as_they_run() -> None:
     one = replace(guest(), live_xml=guest().xml.replace("<vcpu>2", "<vcpu current='2'>2"))
     found = action(migration_visitors.ActionModule, operation="live_migrate").run(task_vars=variables(located(one)))
     assert [(one["xml"], one["places"]) for one in found["guests"]] == [(one.live_xml, [f"{one.directory}/disk"])]
+
+
+TO_FORESEE: dict[str, Any] = {"operation": "live_migrate", "forecast": "refuse"}
+
+
+def to_measure(one: Any, here: str = "c1", **asked: Any) -> list[str]:
+    """Of which guests on *here* a forecast is wanted."""
+    given = {**TO_FORESEE, **asked}
+    found = action(migration_visitors.ActionModule, **given).run(
+        task_vars={**variables(located(one)), "inventory_hostname": here}
+    )
+    return list(found["to_measure"])
+
+
+@pytest.mark.parametrize("state", ["running", "paused"])
+def test_guests_that_run_are_measured_where_they_are(state: str) -> None:
+    assert to_measure(guest(state=state)) == [UUID]
+    assert to_measure(guest(state=state), "c2") == []
+
+
+@pytest.mark.parametrize(
+    "asked", [{"operation": "migrate"}, {"operation": None}, {"forecast": "off"}, {"forecast": None}]
+)
+def test_nothing_is_measured_that_nobody_wants_to_know(asked: dict[str, Any]) -> None:
+    assert to_measure(guest(), **asked) == []
+
+
+def test_a_guest_that_is_off_is_not_measured() -> None:
+    assert to_measure(guest(state="shut off")) == []
+
+
+@pytest.mark.parametrize(("select", "found"), [("[?name=='web1']", [UUID]), ("[?name=='db1']", []), ("[?", [])])
+def test_of_a_selection_only_those_that_it_will_choose(select: str, found: list[str]) -> None:
+    assert to_measure(guest(), select=select) == found
+
+
+def test_what_was_measured_reaches_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    hosts = located()
+    hosts["c1"]["kvmops_measured"] = measured(158, 306).as_result()
+    (only,) = make_plan(hosts, **LIVE_ASKED)["guests"]
+    assert [one["code"] for one in only["findings"]] == ["WILL_NOT_CONVERGE"]
+    hosts["c1"]["kvmops_measured"] = measured(68, 102).as_result()
+    (only,) = make_plan(hosts, **LIVE_ASKED)["guests"]
+    assert only["migration"]["live"]["outlook"]["verdict"] == "converges"
+    assert "forecast         24 s, pause 475 ms" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "told", [{"failed": True, "msg": "x"}, {"failed": False, "code": "DEADLINE"}, {"skipped": True}]
+)
+def test_a_measurement_that_failed_is_not_the_end(told: dict[str, Any]) -> None:
+    hosts = located()
+    hosts["c1"]["kvmops_measured"] = told
+    (only,) = make_plan(hosts, **LIVE_ASKED)["guests"]
+    assert (only["outcome"], only["migration"]["live"]["outlook"]["verdict"]) == ("planned", "unknown")
 
 
 def status(hosts: dict[str, Any], **arguments: Any) -> dict[str, Any]:

@@ -10,7 +10,11 @@ import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Lost, MobilityError, NotFound
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connection import connect, translated
-from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain, Throughput
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import (
+    DirtyRate,
+    Domain,
+    Throughput,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt
 from ansible_collections.kvmops.mobility.tests.unit.bed import Bed
@@ -106,6 +110,21 @@ def test_an_agent_that_does_not_count(bed: Bed) -> None:
     with pytest.raises(MobilityError, match="web1") as error:
         bed.guest().online_vcpus()
     assert error.value.code == "LIBVIRT_FAILED"
+
+
+def test_what_a_guest_writes(bed: Bed) -> None:
+    domain = bed.guest()
+    bed.travel.dirtying.mib_s = {1: 7, 2: 3}
+    bed.travel.dirtying.slow = 1
+    domain.start_dirty_rate(2)
+    assert domain.dirty_rate() is None
+    assert domain.dirty_rate() == DirtyRate(2.0, 3 * MIB)
+
+
+def test_a_measurement_that_is_refused(bed: Bed) -> None:
+    domain = bed.guest(running=False)
+    with pytest.raises(MobilityError, match="could not measure what it writes"):
+        domain.start_dirty_rate(1)
 
 
 class Undefined:

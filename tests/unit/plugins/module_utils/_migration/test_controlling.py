@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Options
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import FAST, NOVA, OnTimeout
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import BALANCED, FAST, NOVA, OnTimeout
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import LiveRequest, Operation
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import known_migrations
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.controlling import check_options, plan
@@ -82,7 +82,7 @@ def test_a_retune_changes_the_policy_that_it_has() -> None:
     typed: dict[str, Any] = {"policy": {"on_timeout": "force_complete"}, "live": {"bandwidth_mib_s": "80"}}
     found = order(Operation.RETUNE, told(a_migration(), MOVING), **typed)
     wanted = replace(FAST, on_timeout=OnTimeout.FORCE_COMPLETE)
-    assert found.options == {"order": "retune", "policy": wanted.as_result(), "bandwidth_mib_s": 80}
+    assert found.options == {"order": "retune", "policy": wanted.typed(), "bandwidth_mib_s": 80}
     assert "policy fast: up to 500 ms in 3 steps" in found.steps[0].what
     assert found.steps[0].what.endswith("at most 80 MiB/s")
 
@@ -92,11 +92,16 @@ def test_a_retune_changes_the_policy_that_it_has() -> None:
     [
         ({"live": {"bandwidth_mib_s": 0}}, {"bandwidth_mib_s": 0}, "no limit of bandwidth"),
         ({"policy": "fast"}, {}, "nothing that it does not do already"),
-        ({"policy": "nova"}, {"policy": NOVA.as_result()}, "given up after 800 s for each GiB"),
+        ({"policy": "nova"}, {"policy": NOVA.typed()}, "given up after 800 s for each GiB"),
         (
             {"policy": {"completion_timeout_s": 0}},
-            {"policy": replace(FAST, completion_timeout_s=0).as_result()},
+            {"policy": replace(FAST, completion_timeout_s=0).typed()},
             "it may take any time",
+        ),
+        (
+            {"policy": "balanced"},
+            {"policy": BALANCED.typed()},
+            "for as little as will do; given up when it came no closer for 30 s, or after 800 s for each GiB",
         ),
     ],
 )

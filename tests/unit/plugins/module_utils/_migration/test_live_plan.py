@@ -11,8 +11,19 @@ import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Site
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import FAST, NOVA, OnTimeout, Policy
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import LiveRequest, Operation, Request
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import (
+    BALANCED,
+    FAST,
+    NOVA,
+    OnTimeout,
+    Policy,
+)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import (
+    Forecasting,
+    LiveRequest,
+    Operation,
+    Request,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.live_plan import made_live
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import GIB, Layout, Live, Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import (
@@ -31,6 +42,7 @@ from ansible_collections.kvmops.mobility.tests.unit.builders import (
     fit,
     guest,
     hypervisor,
+    measured,
     move,
     request,
     site,
@@ -42,8 +54,12 @@ TWO = guest(disks=(disk(), DATA, config_drive()), directory_entries=(entry(), en
 
 
 def asked(policy: Policy = NOVA, announce: bool = False, **options: Any) -> Request:
-    wanted = LiveRequest(policy, Options(**options), announce=announce)
+    wanted = LiveRequest(policy, Options(**options), announce=announce, forecast=Forecasting.OFF)
     return request(Operation.LIVE_MIGRATE, live=wanted)
+
+
+def foreseen(policy: Policy = BALANCED, forecast: Forecasting = Forecasting.REFUSE, **options: Any) -> Request:
+    return request(Operation.LIVE_MIGRATE, live=LiveRequest(policy, Options(**options), forecast=forecast))
 
 
 def with_shared_data(one: Any = TWO) -> Site:
@@ -157,6 +173,72 @@ def test_the_rendered_plan() -> None:
 def test_what_the_plan_says_of_options_and_policy(wanted: Request, words: str) -> None:
     new = {name: hypervisor(name, libvirt_version=11_003_000, qemu_version=10_000_000) for name in ("c1", "c2")}
     assert words in "\n".join(render_plan(plan_one(wanted, replace(site(), hypervisors=new))))
+
+
+def forecast_of(found: GuestPlan) -> list[str]:
+    """The plan's lines about it."""
+    lines = render_plan(found)
+    first = next((number for number, line in enumerate(lines) if line.startswith("  forecast")), len(lines))
+    steps = lines.index("  steps")
+    return [line.strip() for line in lines[first:steps]]
+
+
+def test_the_plan_says_what_it_will_come_to() -> None:
+    found = plan_one(foreseen(), site(forecasts={"c1": measured(68, 102)}))
+    assert forecast_of(found) == ["forecast         24 s, pause 475 ms: dirtied 68 MiB/s, link 117 MiB/s"]
+    assert forecast_of(plan_one(asked())) == []
+
+
+def test_the_plan_says_what_would_end_it_for_certain() -> None:
+    found = plan_one(foreseen(), site(forecasts={"c1": measured(80, 112)}))
+    assert found.outcome is Outcome.PLANNED
+    first, *ways = forecast_of(found)
+    assert first.startswith("forecast         it may not converge: dirtied 80 MiB/s, link 117 MiB/s")
+    assert [one.partition(":")[0] for one in ways] == [
+        "live.max_downtime_ms=800",
+        "live.auto_converge=true",
+        "live.post_copy=true",
+        "policy=must_finish",
+    ]
+
+
+def test_one_that_will_not_converge_is_refused_or_begun_all_the_same() -> None:
+    where = site(forecasts={"c1": measured(158, 306)})
+    refused = plan_one(foreseen(), where)
+    assert (refused.outcome, refused.migration) == (Outcome.REFUSED, None)
+    assert [one.code for one in refused.findings] == ["WILL_NOT_CONVERGE"]
+    begun, live = planned(foreseen(forecast=Forecasting.WARN), where)
+    assert "WILL_NOT_CONVERGE" in begun.warnings[0]
+    assert live.outlook is not None
+    assert live.outlook.total_s is None
+
+
+def test_what_was_measured_is_in_the_record_and_an_older_one_is_read() -> None:
+    found, live = planned(foreseen(auto_converge=True), site(forecasts={"c1": measured(158, 306)}))
+    assert live.measured is not None
+    assert live.outlook is not None
+    assert live.options.throttle_initial == live.outlook.throttle_percent == 72
+    assert "the guest is slowed down if need be, by 72 % at first" in "\n".join(
+        render_plan(plan_one(foreseen(auto_converge=True), site(forecasts={"c1": measured(158, 306)})))
+    )
+    data = json.loads(json.dumps(found.as_result()))
+    assert Migration.from_result(data) == found
+    for part in ("measured", "outlook"):
+        del data["live"][part]
+    del data["live"]["options"]["throttle_initial"]
+    older = Migration.from_result(data).live
+    assert older == replace(live, measured=None, outlook=None, options=replace(live.options, throttle_initial=0))
+
+
+def test_a_destination_that_it_gets_to_is_chosen() -> None:
+    facts = measured(30, 34)
+    links = {"c2": replace(facts.links["c2"], bytes_s=2**20), "c3": facts.links["c2"]}
+    where = site(
+        hypervisors={name: hypervisor(name) for name in ("c1", "c2", "c3")},
+        fits={"c2": {UUID: fit()}, "c3": {UUID: fit()}},
+        forecasts={"c1": replace(facts, links=links)},
+    )
+    assert planned(replace(foreseen(), destination="auto"), where)[0].destination == "c3"
 
 
 def test_a_destination_is_chosen_among_those_that_a_live_migration_can_go_to() -> None:

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast import Measured, Outlook, Past, Verdict
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import OnTimeout, Policy
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import OnTimeout, Pace, Policy
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import (
     Capacity,
     ClaimRule,
@@ -26,17 +27,30 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts i
     DomainFacts,
     DomainSummary,
     FitFacts,
+    ForecastFacts,
     HypervisorFacts,
+    LoadFacts,
     LockFacts,
+    SpeedFacts,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Live, Migration
 from ansible_collections.kvmops.mobility.tests.unit.builders import guest, hypervisor, request
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+MEASURED = st.builds(
+    Measured,
+    dirtied=st.lists(st.tuples(NUMBERS, st.integers(0)), max_size=3).map(tuple),
+    link_bytes_s=st.none() | st.integers(0),
+    past=st.lists(st.builds(Past, total_s=st.none() | NUMBERS, pause_ms=st.none() | st.integers()), max_size=2).map(
+        tuple
+    ),
+)
 LIVE = st.builds(
     Live,
     options=st.builds(Options, compression=st.sampled_from(Compression), connections=st.integers()),
-    policy=st.builds(Policy, name=st.text(), on_timeout=st.sampled_from(OnTimeout)),
+    policy=st.builds(Policy, name=st.text(), on_timeout=st.sampled_from(OnTimeout), pace=st.sampled_from(Pace)),
+    measured=st.none() | MEASURED,
+    outlook=st.none() | st.builds(Outlook, verdict=st.sampled_from(Verdict), total_s=st.none() | NUMBERS),
     gib=NUMBERS,
     listen=st.dictionaries(st.text(), st.text(), max_size=2),
 )
@@ -86,6 +100,25 @@ def test_a_hypervisor(one: HypervisorFacts) -> None:
 @given(st.builds(FitFacts))
 def test_a_fit(one: FitFacts) -> None:
     assert FitFacts.from_result(over_the_wire(one.as_result())) == one
+
+
+LOADS = st.builds(
+    LoadFacts,
+    dirtied=st.lists(st.tuples(NUMBERS, st.integers(0)), max_size=3).map(tuple),
+    past=st.lists(st.builds(Past), max_size=2).map(tuple),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.builds(
+        ForecastFacts,
+        loads=st.dictionaries(st.text(), LOADS, max_size=2),
+        links=st.dictionaries(st.text(), st.builds(SpeedFacts, bytes_s=st.none() | st.integers()), max_size=2),
+    )
+)
+def test_what_was_measured_for_a_forecast(one: ForecastFacts) -> None:
+    assert ForecastFacts.from_result(over_the_wire(one.as_result())) == one
 
 
 @pytest.mark.parametrize("facts", [DomainFacts, HypervisorFacts])

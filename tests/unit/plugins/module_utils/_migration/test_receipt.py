@@ -13,14 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Options
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import NOVA
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import LiveRequest, Operation
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import BALANCED, NOVA
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import (
+    Forecasting,
+    LiveRequest,
+    Operation,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import CLOSE, Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.receipt import Carried, Outage, Receipt, build
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status
-from ansible_collections.kvmops.mobility.tests.unit.builders import request, site
+from ansible_collections.kvmops.mobility.tests.unit.builders import measured, request, site
 from ansible_collections.kvmops.mobility.tests.unit.flows import line
 
 
@@ -265,7 +269,8 @@ def test_a_journal_out_of_reach_makes_it_uncertain() -> None:
 
 
 def live_migration() -> Migration:
-    asked = request(Operation.LIVE_MIGRATE, live=LiveRequest(NOVA, Options()))
+    wanted = LiveRequest(NOVA, Options(), forecast=Forecasting.OFF)
+    asked = request(Operation.LIVE_MIGRATE, live=wanted)
     (only,) = plan(asked, site(), lambda: "id-0").guests
     assert only.migration is not None
     return only.migration
@@ -278,6 +283,14 @@ STATISTICS = {
     "data_processed": 3 * 2**30,
     "memory_iteration": 4,
 }
+
+
+def foreseen_migration() -> Migration:
+    """As it was said that it would come to."""
+    asked = request(Operation.LIVE_MIGRATE, live=LiveRequest(BALANCED, Options()))
+    (only,) = plan(asked, site(forecasts={"c1": measured(68, 102)}), lambda: "id-0").guests
+    assert only.migration is not None
+    return only.migration
 
 
 def watched(*calls: tuple[float, float | None], **result: Any) -> tuple[Entry, ...]:
@@ -320,6 +333,24 @@ def test_a_live_migration_that_went_well() -> None:
         assert words in lines
     data = json.loads(json.dumps(found.as_result()))
     assert (data["nova_status"], data["carried"]["downtime_ms"]) == ("completed", 35)
+
+
+def test_what_was_said_stands_beside_what_happened() -> None:
+    told = {**STATISTICS, "memory_bps": 110 * 2**20}
+    found = build(foreseen_migration(), Phase.MOVE, *carried(statistics=told))
+    assert "  forecast         24 s, pause 475 ms; it took 0.9 s, the pause was 35 ms" in found.lines()
+    data = json.loads(json.dumps(found.as_result()))["carried"]
+    assert (data["memory_bytes_s"], data["outlook"]["pause_ms"]) == (110 * 2**20, 475)
+    untold = build(foreseen_migration(), Phase.MOVE, *carried(done=["1.0 s: x"]))
+    assert "  forecast         24 s, pause 475 ms" in untold.lines()
+
+
+def test_nothing_was_said_of_what_was_not_known() -> None:
+    wanted = request(Operation.LIVE_MIGRATE, live=LiveRequest(BALANCED, Options()))
+    (only,) = plan(wanted, site(), lambda: "id-0").guests
+    assert only.migration is not None
+    lines = build(only.migration, Phase.MOVE, *carried(statistics=STATISTICS)).lines()
+    assert not any("forecast" in one for one in lines)
 
 
 def test_what_the_source_did_not_hear_of_the_end_the_destination_may_have() -> None:

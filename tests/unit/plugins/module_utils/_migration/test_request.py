@@ -11,11 +11,18 @@ import pytest
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.catalogue import CODES
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import FAST, GENTLE, NOVA, OnTimeout
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import (
+    BALANCED,
+    FAST,
+    GENTLE,
+    NOVA,
+    OnTimeout,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import (
     Capacity,
     ClaimRule,
     Flavor,
+    Forecasting,
     Group,
     LiveRequest,
     Operation,
@@ -107,7 +114,8 @@ def test_confirm_has_neither_size_nor_destination() -> None:
 def test_a_live_migration_as_it_is_without_a_word() -> None:
     found = parse_request(LIVE)
     assert (found.operation, found.destination) == (Operation.LIVE_MIGRATE, "c2")
-    assert found.live == LiveRequest(policy=NOVA, options=Options(), copy_disks=None, announce=False)
+    assert found.live == LiveRequest(policy=BALANCED, options=Options(), copy_disks=None, announce=False)
+    assert found.live.forecast is Forecasting.REFUSE
 
 
 def test_all_that_can_be_said_of_a_live_migration() -> None:
@@ -123,11 +131,12 @@ def test_all_that_can_be_said_of_a_live_migration() -> None:
         "bandwidth_mib_s": "200",
         "announce": "true",
         "max_downtime_ms": 300,
+        "forecast": "warn",
     }
     found = parse_request({**LIVE, "policy": {"name": "fast", "on_timeout": "force_complete"}, "live": live}).live
     assert found is not None
     assert found.policy == replace(FAST, on_timeout=OnTimeout.FORCE_COMPLETE, max_downtime_ms=300)
-    assert (found.copy_disks, found.announce) == (False, True)
+    assert (found.copy_disks, found.announce, found.forecast) == (False, True, Forecasting.WARN)
     assert found.options == Options(
         tls=True,
         auto_converge=True,
@@ -136,6 +145,13 @@ def test_all_that_can_be_said_of_a_live_migration() -> None:
         compression=Compression.ZSTD,
         bandwidth_mib_s=200,
     )
+
+
+@pytest.mark.parametrize("typed", ["off", False])
+def test_no_forecast_as_yaml_reads_it(typed: object) -> None:
+    found = parse_request({**LIVE, "live": {"forecast": typed}}).live
+    assert found is not None
+    assert found.forecast is Forecasting.OFF
 
 
 def test_what_is_left_empty_is_not_given() -> None:
@@ -246,6 +262,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("VALUE_INVALID", {**LIVE, "live": {"compression": "zip"}}, "zlib"),
     ("VALUE_INVALID", {**LIVE, "live": {"bandwidth_mib_s": "1G"}}, "live.bandwidth_mib_s"),
     ("VALUE_INVALID", {**LIVE, "live": {"max_downtime_ms": 50}}, "at least 100"),
+    ("VALUE_INVALID", {**LIVE, "live": {"forecast": True}}, "refuse or warn or off"),
     ("DEST_NOT_ALLOWED", {**CONFIRM, "dest": "c2"}, "c2"),
     ("DEST_SAME_UNSUPPORTED", {**RESIZE, "dest": "same"}, "web1"),
     ("DEST_SAME_UNSUPPORTED", {**MIGRATE, "dest": "same"}, "web1"),

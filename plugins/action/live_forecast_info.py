@@ -1,0 +1,15 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The controller's side of M(kvmops.mobility.live_forecast_info)."""
+
+from __future__ import annotations
+
+from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import StepAction
+
+
+class ActionModule(StepAction):
+    """See the base class."""
+
+    DEADLINE_S = 90
+    LABEL = "measuring what guests write and links carry"
