@@ -22,7 +22,6 @@ from ansible_collections.kvmops.mobility.bench.moves.meter import link_bytes
 from ansible_collections.kvmops.mobility.bench.moves.running import Pulse, RunningGuest, believed, lost, silence
 from ansible_collections.kvmops.mobility.bench.moves.ways import JUDGED, Carried, Outcome
 
-
 _AFTER_S = 2.0
 """So long after libvirt's job the guest's silence still is that of its move: what comes later is the end of the run."""
 
