@@ -13,6 +13,7 @@ from pathlib import Path
 from ansible_collections.kvmops.mobility.bench.moves import store
 
 GUIDE = store.ROOT / "docs/docsite/rst/guide_speed.rst"
+CONVERGE = store.ROOT / "docs/docsite/rst/guide_converge.rst"
 MISSING = "-"
 _STYLE = """\
 body { font: 15px/1.45 sans-serif; margin: 2em auto; max-width: 76em; padding: 0 1em; color: #222; background: #fff }
@@ -82,16 +83,24 @@ def with_block(text: str, name: str, block: str) -> str:
     return f"{before}{begin}\n{block.strip()}\n\n{closed}{after}"
 
 
-def write(name: str, title: str, about: str, tables: Sequence[Table], plots: Sequence[str], beside: Path) -> None:
+def write(
+    name: str,
+    title: str,
+    about: str,
+    tables: Sequence[Table],
+    plots: Sequence[str],
+    beside: Path,
+    guide: Path = GUIDE,
+) -> None:
     """Put the tables into the guide, and a page with the plots beside the results."""
     block = "\n".join([about, "", *(rst(table) for table in tables)])
-    GUIDE.write_text(with_block(GUIDE.read_text(encoding="utf-8"), name, block), encoding="utf-8")
+    guide.write_text(with_block(guide.read_text(encoding="utf-8"), name, block), encoding="utf-8")
     page = beside.with_suffix(".html")
     page.parent.mkdir(parents=True, exist_ok=True)
     page.write_text(
         html_page(title, about.replace("``", ""), [*plots, *(html_table(table) for table in tables)]), encoding="utf-8"
     )
-    print(f"{GUIDE.relative_to(store.ROOT)} and {page}")
+    print(f"{guide.relative_to(store.ROOT)} and {page}")
 
 
 def about(runs: Sequence[Mapping[str, object]]) -> str:

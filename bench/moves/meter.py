@@ -104,7 +104,7 @@ class Meter:
                 self._peak[host.name] = max(self._peak[host.name], _own_bytes(host))
 
     def _links(self) -> dict[str, tuple[int, int]]:
-        return {host.name: _link(host) for host in self._hosts}
+        return {host.name: link_bytes(host) for host in self._hosts}
 
     def _cpu(self) -> dict[str, float]:
         spent = {host.name: int((_group(host) / "cpuacct.usage").read_text()) / 1e9 for host in self._hosts}
@@ -141,7 +141,7 @@ def _move(pids: list[int], group: Path) -> None:
             (group / "cgroup.procs").write_text(str(pid))
 
 
-def _link(host: Host) -> tuple[int, int]:
+def link_bytes(host: Host) -> tuple[int, int]:
     """Bytes that left the host and that came to it, counted at the machine's end of its link."""
     counters = Path("/sys/class/net") / host.port / "statistics"
     return int((counters / "rx_bytes").read_text()), int((counters / "tx_bytes").read_text())

@@ -13,6 +13,7 @@ COLOURS = ("#b3261e", "#e08214", "#7b6888", "#5a7d3a", "#2166ac", "#053061", "#8
 _WIDTH, _HEIGHT = 860, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 230, 40, 50
 _ROW = 22
+_LEAST_TICKS = 4
 
 
 def _text(x: float, y: float, words: str, anchor: str = "start", size: int = 12) -> str:
@@ -58,6 +59,48 @@ def lines(title: str, x_name: str, y_name: str, series: Mapping[str, Sequence[tu
         parts.append(f'<rect x="{_WIDTH - _RIGHT + 40}" y="{y - 10}" width="12" height="12" fill="{colour}"/>')
         parts.append(_text(_WIDTH - _RIGHT + 58, y, name))
     return _frame(_WIDTH, _HEIGHT, title, parts)
+
+
+def curves(title: str, x_name: str, y_name: str, series: Mapping[str, Sequence[tuple[float, float]]]) -> str:
+    """Values over time, both axes from 0 and even."""
+    shown = {name: points for name, points in series.items() if points}
+    every = [point for points in shown.values() for point in points]
+    if not every:
+        return ""
+    most_x, most_y = (max(value) or 1.0 for value in zip(*every))
+    wide, high = _WIDTH - _RIGHT - _LEFT, _HEIGHT - _BOTTOM - _TOP
+    parts = []
+    for tick in evenly(most_y):
+        y = _HEIGHT - _BOTTOM - high * tick / most_y
+        parts.append(f'<path d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}" stroke="#ddd"/>')
+        parts.append(_text(_LEFT - 6, y + 4, f"{tick:g}", "end"))
+    for tick in evenly(most_x):
+        parts.append(_text(_LEFT + wide * tick / most_x, _HEIGHT - _BOTTOM + 18, f"{tick:g}", "middle"))
+    parts += [_text(_LEFT, _TOP - 8, y_name), _text(_LEFT + wide / 2, _HEIGHT - 10, x_name, "middle")]
+    for at, (name, points) in enumerate(shown.items()):
+        places = [(_LEFT + wide * x / most_x, _HEIGHT - _BOTTOM - high * y / most_y) for x, y in points]
+        parts += _drawn(at, name, places)
+    return _frame(_WIDTH, max(_HEIGHT, _TOP + _ROW * (len(shown) + 1)), title, parts)
+
+
+def _drawn(at: int, name: str, places: Sequence[tuple[float, float]]) -> list[str]:
+    """The line of one series, the second time round through the colours a broken one, and what it is called."""
+    colour = COLOURS[at % len(COLOURS)]
+    broken = ' stroke-dasharray="5 3"' if at >= len(COLOURS) else ""
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    x, y = _WIDTH - _RIGHT + 14, _TOP + 10 + at * _ROW
+    return [
+        f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"{broken}/>',
+        f'<path d="M{x} {y - 4}h18" stroke="{colour}" stroke-width="3"{broken}/>',
+        _text(x + 24, y, name),
+    ]
+
+
+def evenly(most: float) -> list[float]:
+    """Round numbers from 0 up to *most*, which is positive: four to ten of them."""
+    power = 10.0 ** math.floor(math.log10(most))
+    step = next(power / part for part in (1, 2, 5) if most * part / power >= _LEAST_TICKS)
+    return [step * number for number in range(int(most / step + 1e-9) + 1)]
 
 
 def bars(title: str, unit: str, values: Mapping[str, float]) -> str:

@@ -319,5 +319,6 @@ def _add_create(parser: argparse.ArgumentParser) -> None:
     add("--ignore-acpi", action="store_true", help="a guest that ignores every polite shutdown")
     add("--hang", action="store_true", help="a guest that runs but never answers")
     add("--ticks", action="store_true", help="ten lines a second on its console, timed outside: see `guest outage`")
-    add("--load", metavar="WORK", help="memory=MIB,disk=MIB,cpu=N: what it keeps writing and doing; with --ticks")
+    works = "memory=MIB,disk=MIB,cpu=N,hot=MIB,stress=MIB,lull=S"
+    add("--load", metavar="WORK", help=f"{works}: what it keeps writing and doing; with --ticks")
     parser.set_defaults(verb=_create)

@@ -18,7 +18,7 @@ from .config import GIB, IMAGES_DIR, MIB, LabError
 from .content import SEEDED, write_bulk
 from .domain import GuestSpec, definition, target_of
 from .host import Host
-from .load import Load, memory_needed_mib, ring_offset, write_ring
+from .load import STRESS_DISK_MIB, Load, memory_needed_mib, ring_offset, write_ring
 from .record import GuestRecord
 from .run import run, wait_for
 from .seed import DATA_OFFSET, Seed, sha256_of, write_seeded
@@ -69,8 +69,10 @@ def _check(spec: GuestSpec) -> None:
 def _check_load(spec: GuestSpec, load: Load) -> None:
     if DATA_OFFSET + (spec.data_mib + load.disk) * MIB > spec.root_gib * GIB:
         raise LabError(f"a load in {load.disk} MiB of the disk does not fit behind {spec.data_mib} MiB of data")
+    if load.stress and DATA_OFFSET + (spec.data_mib + load.disk) * MIB > STRESS_DISK_MIB[0] * MIB:
+        raise LabError(f"{spec.data_mib} MiB of data reach to where a stressed guest writes, {STRESS_DISK_MIB[0]} MiB")
     if memory_needed_mib(load) > spec.memory_mib:
-        raise LabError(f"a load in {load.memory} MiB of memory needs a guest of {memory_needed_mib(load)} MiB")
+        raise LabError(f"a load {load} needs a guest of {memory_needed_mib(load)} MiB of memory")
 
 
 def _refuse_known(name: str, hosts: list[Host]) -> None:

@@ -65,7 +65,7 @@ MASKED = (
 )
 OFF = ("firewalld.service", "ufw.service", "nftables.service", "saslauthd.service")
 """There, and off until a test switches one on."""
-GUEST_PACKAGES = ("busybox-static", "qemu-guest-agent")
+GUEST_PACKAGES = ("busybox-static", "qemu-guest-agent", "stress")
 GUEST_KERNEL = "linux-image-cloud-amd64"
 GUEST_MODULES = (
     "button",
@@ -101,7 +101,7 @@ class Image:
 
     @property
     def guest(self) -> Path:
-        """Kernel, modules, agent and busybox for guests."""
+        """Kernel, modules, agent, busybox and stress for guests."""
         return self.directory / "guest"
 
 
@@ -206,7 +206,8 @@ def _collect_guest_parts(root: Path, guest: Path, log: Path) -> None:
     _unpack_kernel(vmlinuz, guest / "vmlinux")
     _order_modules(unpacked, guest)
     shutil.copy(unpacked / "usr/bin/busybox", guest / "busybox")
-    _copy_with_libraries(root, unpacked / "usr/sbin/qemu-ga", guest / "agent")
+    for place in ("usr/sbin/qemu-ga", "usr/bin/stress"):
+        _copy_with_libraries(root, unpacked, place, guest / "agent")
     shutil.rmtree(unpacked)
 
 
@@ -301,18 +302,17 @@ def _order_modules(unpacked: Path, guest: Path) -> None:
         _strip_signature(module)
 
 
-def _copy_with_libraries(root: Path, program: Path, target: Path) -> None:
+def _copy_with_libraries(root: Path, unpacked: Path, place: str, target: Path) -> None:
     """Copy a program and what it is linked with, each to its own place below target."""
+    program = unpacked / place
     inside = root / "tmp" / program.name
     shutil.copy(program, inside)
     listing = run(["chroot", root, "ldd", f"/tmp/{program.name}"]).stdout
     inside.unlink()
     if "not found" in listing:
         raise LabError(f"the root file system lacks a library of {program.name}:\n{listing}")
-    (target / "usr/sbin").mkdir(parents=True)
-    shutil.copy(program, target / "usr/sbin" / program.name)
-    for match in re.finditer(r"(/\S+) \(0x", listing):
-        library = match.group(1)
-        place = target / library.lstrip("/")
-        place.parent.mkdir(parents=True, exist_ok=True)
-        run(["cp", "--dereference", f"{root}{library}", place])
+    libraries = [name.lstrip("/") for name in re.findall(r"(/\S+) \(0x", listing)]
+    for inner, source in {place: program, **{name: root / name for name in libraries}}.items():
+        where = target / inner
+        where.parent.mkdir(parents=True, exist_ok=True)
+        run(["cp", "--dereference", source, where])

@@ -15,7 +15,7 @@ seeded content's checksum: every sector shows to which write on which disk it be
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 
@@ -31,8 +31,13 @@ FIRST = 1_000_000_000
 
 MOST_DISK_MIB = 16
 MOST_CPUS = 16
+MOST_LULL_S = 50
 SPARE_MIB = 112
 """What a guest needs of its memory for itself."""
+STRESS_WORKERS = 3
+"""So many of them use memory, each as much."""
+STRESS_DISK_MIB = (512, 768)
+"""From where to where of its first disk a stressed guest writes."""
 
 Run = tuple[int, str]
 """Equal lines that follow each other: how many, and the line without its end."""
@@ -40,11 +45,17 @@ Run = tuple[int, str]
 
 @dataclass(frozen=True)
 class Load:
-    """What a guest keeps doing: MiB of memory written, MiB of disk written in, CPUs kept busy."""
+    """What a guest keeps doing: MiB of memory written, MiB of disk written in, CPUs kept busy, and worse."""
 
     memory: int = 0
     disk: int = 0
     cpu: int = 0
+    hot: int = 0
+    """MiB of memory written as fast as one CPU can."""
+    stress: int = 0
+    """MiB of memory for each of three workers, beside four for the CPU, two that sync and four that write."""
+    lull: int = 0
+    """Seconds of each minute in which the stress rests."""
 
     @property
     def slots(self) -> int:
@@ -52,18 +63,21 @@ class Load:
         return self.disk * MIB // SLOT_BYTES
 
     def __str__(self) -> str:
-        parts = (("memory", self.memory), ("disk", self.disk), ("cpu", self.cpu))
-        return ",".join(f"{name}={amount}" for name, amount in parts if amount)
+        return ",".join(f"{name}={amount}" for name, amount in asdict(self).items() if amount)
 
 
 def parse_load(words: str) -> Load:
-    """Read `memory=MIB,disk=MIB,cpu=N`, each part of which may be missing."""
-    most = {"memory": 1 << 20, "disk": MOST_DISK_MIB, "cpu": MOST_CPUS}
+    """Read `memory=MIB,disk=MIB,cpu=N,hot=MIB,stress=MIB,lull=S`, each part of which may be missing."""
+    most = {one: 1 << 20 for one in ("memory", "hot", "stress")}
+    most |= {"disk": MOST_DISK_MIB, "cpu": MOST_CPUS, "lull": MOST_LULL_S}
     amounts: dict[str, int] = {}
     for part in words.split(","):
         name, _equals, amount = part.partition("=")
         if name not in most or name in amounts or not amount.isdecimal() or not 1 <= int(amount) <= most[name]:
-            wanted = f"memory=MIB,disk=MIB,cpu=N with up to {MOST_DISK_MIB} MiB of disk and {MOST_CPUS} CPUs"
+            wanted = (
+                f"memory=MIB,disk=MIB,cpu=N,hot=MIB,stress=MIB,lull=S with up to {MOST_DISK_MIB} MiB of disk, "
+                f"{MOST_CPUS} CPUs and {MOST_LULL_S} s"
+            )
             raise LabError(f"load {words!r}: give {wanted}")
         amounts[name] = int(amount)
     return Load(**amounts)
@@ -71,7 +85,8 @@ def parse_load(words: str) -> Load:
 
 def memory_needed_mib(load: Load) -> int:
     """The smallest guest that can do this."""
-    return load.memory + (load.memory + 7) // 8 + 1 + SPARE_MIB if load.memory else 0
+    needed = sum(mib + (mib + 7) // 8 + 1 for mib in (load.memory, load.hot) if mib) + STRESS_WORKERS * load.stress
+    return needed + SPARE_MIB if needed else 0
 
 
 def ring_offset(seed: Seed) -> int:

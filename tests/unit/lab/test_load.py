@@ -16,10 +16,12 @@ from kvmlab.load import (
     LINE_BYTES,
     LINES,
     SLOT_BYTES,
+    SPARE_MIB,
     Load,
     Run,
     judge,
     line,
+    memory_needed_mib,
     parse_load,
     parse_runs,
     runs_of,
@@ -126,7 +128,43 @@ def test_a_load_in_words() -> None:
     assert load.slots == 4 * SLOTS
 
 
-@pytest.mark.parametrize("words", ["", "memory", "disk=0", "disk=17", "net=1", "cpu=1,cpu=2", "cpu=-1"])
+def test_a_hard_load_in_words() -> None:
+    load = parse_load("stress=300,lull=20,hot=64")
+    assert load == Load(stress=300, lull=20, hot=64)
+    assert parse_load(str(load)) == load
+    assert load.slots == 0
+
+
+@pytest.mark.parametrize(
+    ("load", "mib"),
+    [
+        (Load(cpu=4, disk=16), 0),
+        (Load(memory=20), 20 + 3 + 1 + SPARE_MIB),
+        (Load(hot=120, memory=8), 120 + 15 + 1 + 8 + 1 + 1 + SPARE_MIB),
+        (Load(stress=300, disk=4), 900 + SPARE_MIB),
+    ],
+)
+def test_memory_that_a_load_needs(load: Load, mib: int) -> None:
+    assert memory_needed_mib(load) == mib
+
+
+def test_the_guest_writes_as_much_memory_as_it_is_told() -> None:
+    """An eighth at a time, in pages: 5 MiB are 5 MiB."""
+    script = (ROOT / "tests/lab/guest/load").read_text()
+    (piece,) = re.findall(r"^ +(piece=.*) #", script, re.MULTILINE)
+    for block in (4, 64):
+        program = f"set 5 {block}; {piece}; echo $((8 * piece * {block << 10}))"
+        said = subprocess.run(["sh", "-c", program], capture_output=True, text=True, check=True).stdout
+        assert int(said) == 5 << 20
+
+
+def test_the_guest_knows_every_part_of_a_load() -> None:
+    script = (ROOT / "tests/lab/guest/load").read_text()
+    known = set(re.findall(r"^ +(\w+)=\*\)", script, re.MULTILINE))
+    assert known == {part.partition("=")[0] for part in str(Load(1, 1, 1, 1, 1, 1)).split(",")}
+
+
+@pytest.mark.parametrize("words", ["", "memory", "lull=51", "disk=0", "disk=17", "net=1", "cpu=1,cpu=2", "cpu=-1"])
 def test_a_load_that_cannot_be(words: str) -> None:
     with pytest.raises(LabError, match="give memory=MIB"):
         parse_load(words)

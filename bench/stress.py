@@ -1,0 +1,114 @@
+# Copyright: (c) 2026, kvmops.mobility contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What people try live migration with: a guest under stress, moved in every way, and how each of them went.
+
+The guest has 4 CPUs and 1024 MiB; in it Debian's stress runs with 4 workers for the CPU, 3 for 300 MiB each and 2 that
+sync, beside 4 disk writers, as in the article that this collection learnt from. In the cell minutely it rests for 20 s
+of each minute, as the article's crontab had it. The methods and what is measured are those of make bench BENCH=live;
+besides, how each run went is kept: what was left, sent and written, the limit and the throttling, by libvirt's count
+and by the lines that our playbook shows.
+
+Run as make bench BENCH=stress. --page makes the guide's table, a page, and each plot as a file of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from ansible_collections.kvmops.mobility.bench import live
+from ansible_collections.kvmops.mobility.bench.moves import attempts, document, live_cells, matrix, store, svg, ways
+from ansible_collections.kvmops.mobility.bench.moves.jobs import CURVES, Curve
+from ansible_collections.kvmops.mobility.bench.moves.matrix import Results
+
+RESULTS = store.OUTPUT / "stress.json"
+BUDGET_S = 180.0
+METHODS = (*ways.USUAL, "balanced-anyway")
+NAMES = {
+    "remaining_mib": "MiB left",
+    "sent_mib_s": "MiB/s sent",
+    "dirty_mib_s": "MiB/s written by the guest",
+    "limit_ms": "downtime limit, ms",
+    "throttle_percent": "throttling, %",
+}
+
+
+def points(curve: Curve, name: str) -> list[tuple[float, float]]:
+    """One measure of a curve against the seconds; none without a curve."""
+    return list(zip(curve["s"], curve[name])) if curve else []
+
+
+def plot(results: Results, cell: str, name: str) -> str:
+    """One measure of every method over time; what is left also as our own lines had it. Of several runs the first."""
+    series: dict[str, Sequence[tuple[float, float]]] = {}
+    for method in results.methods(cell):
+        run = results.of(cell, method)[0]
+        series[ways.WAYS[method].says] = points(run.get("curve") or {}, name)
+        if name == CURVES[0] and run.get("progress"):
+            series[f"{ways.WAYS[method].says}, by its own lines"] = points(run["progress"], name)
+    return svg.curves(f"{cell}: {NAMES[name]}", "seconds", NAMES[name], series)
+
+
+def plots(results: Results) -> dict[str, str]:
+    """Every plot by the name of its file."""
+    drawn = {f"{cell}-{name}": plot(results, cell, name) for cell in results.cells() for name in CURVES}
+    return {name: picture for name, picture in drawn.items() if picture}
+
+
+def write(path: Path) -> int:
+    """The guide's table, the page and the plots, from the results in a file; 1 when there are none."""
+    runs = store.newest(store.load(path))
+    if not runs:
+        print(f"bench: {path} has no results")
+        return 1
+    results = Results(runs)
+    tables = [matrix.method_table(results, cell) for cell in results.cells()]
+    failures = matrix.failure_table(results)
+    tables += [failures] if len(failures.rows) > 1 else []
+    drawn = plots(results)
+    for name, picture in drawn.items():
+        path.with_name(f"{path.stem}-{name}.svg").write_text(f"{picture}\n", encoding="utf-8")
+    title = "A guest under stress"
+    document.write("stress", title, document.about(runs), tables, list(drawn.values()), path, document.CONVERGE)
+    return 0
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """What was asked for; cells and methods as such."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    add = parser.add_argument
+    names = ", ".join(one.name for one in live_cells.HARD)
+    add("--cells", default=live_cells.STRESS, help=f"of {names} (default {live_cells.STRESS})")
+    more = "usual, all (default usual, balanced-anyway)"
+    add("--methods", default=",".join(METHODS), help=f"of {', '.join(ways.WAYS)}; {more}")
+    add("--proof", default=ways.PROOFS[0], help=f"what follows a refusal: of {', '.join(ways.PROOFS)}; empty: none")
+    add("--repeats", type=int, default=1)
+    add("--budget", type=float, default=BUDGET_S, help=f"seconds that libvirt's job may take (default {BUDGET_S:g})")
+    add("--output", type=Path, default=RESULTS, help="where results are added to")
+    add("--page", action="store_true", help="measure nothing; write the guide's table, and a page with plots")
+    options = parser.parse_args(arguments)
+    options.period, options.curves = 0.25, True
+    try:
+        options.cells = live_cells.choose(options.cells, live_cells.HARD)
+        options.methods = ways.choose(options.methods)
+        options.proof = ways.choose(options.proof) if options.proof else []
+    except ValueError as error:
+        parser.error(str(error))
+    return options
+
+
+def main() -> int:
+    """Measure what was asked for, or make the table and the plots from what was measured."""
+    options = parse()
+    if options.page:
+        return write(options.output)
+    with attempts.stage() as both:
+        well = [live.measure(cell, both, options) for cell in options.cells]
+    return 0 if all(well) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
