@@ -206,8 +206,8 @@ def _unknown(line: Sequence[Leaving]) -> Iterator[tuple[str, int]]:
 class Approach:
     """Whether one that has the link comes closer to its end, from when it got it.
 
-    What is left falls to nearly nothing in each round, and is then as much as the guest has written meanwhile: only what
-    the rounds begin with says whether the next one will be shorter.
+    What is left falls to nearly nothing in each round, and is then as much as the guest has written meanwhile: only
+    what the rounds begin with says whether the next one will be shorter.
     """
 
     def __init__(self, now_s: float) -> None:

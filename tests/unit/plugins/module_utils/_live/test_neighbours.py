@@ -351,9 +351,7 @@ def test_turns_are_faster_than_one_after_another_and_parts_of_a_link_do_not_end(
     for _fleet in range(20):
         budget, many = chance.randint(19, 120), chance.randint(2, 6)
         sizes = [chance.randint(40, 500) for _guest in range(many)]
-        guests = [
-            Writes(size, chance.uniform(0, size / 4), chance.uniform(0, (budget - many) * 0.6)) for size in sizes
-        ]
+        guests = [Writes(size, chance.uniform(0, size / 4), chance.uniform(0, (budget - many) * 0.6)) for size in sizes]
         ratios.append(total_s(simulate(guests, budget)) / sum_s(one_after_another(guests, budget)))
         with monkeypatch.context() as patch:
             patch.setattr(neighbours, "take_turns", shares)
