@@ -74,7 +74,7 @@ HELD = frozenset({Travelling.SWITCHING, Travelling.PAUSING, Travelling.PAUSED})
 """The guest may have to wait for longer than a ceiling: a policy that was told to make it finish does that."""
 
 
-_LONG_MIB, _SHORT_MIB = 64, 32
+_LONG_MIB, _SHORT_MIB = 64, 16
 _DIRTIES_MIB: Mapping[Travelling | None, int] = {
     one: _LONG_MIB if one in (Travelling.MEMORY, Travelling.POST_COPY) else _SHORT_MIB
     for one in Travelling

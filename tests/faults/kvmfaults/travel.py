@@ -47,11 +47,10 @@ class Way:
     """From when the watcher has told that; it goes on then, and libvirt is asked."""
 
 
-def _acting(
-    policy: object, words: str, *, file: str = "live.json", post_copy: bool = False, lasts: bool = False
-) -> Way:
+def _acting(policy: object, words: str, *, post_copy: bool = False, lasts: bool = False) -> Way:
     """To where a policy acts by itself."""
-    return Way(100, policy, post_copy, {"file": file, "words": words}, rounds_mbit=40, lasting_mbit=10 if lasts else 0)
+    told = {"file": "post-copy.json" if post_copy else "live.json", "words": words}
+    return Way(100, policy, post_copy, told, rounds_mbit=16, lasting_mbit=4 if lasts else 0)
 
 
 _BALANCED = {"name": "balanced", "stall_s": _STALL_S}

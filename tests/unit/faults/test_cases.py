@@ -131,6 +131,7 @@ def test_who_acts_by_itself_is_hurt_before_and_after_it_does() -> None:
 def test_a_stage_has_its_way() -> None:
     assert set(WAYS) == set(Travelling)
     assert all(way.post_copy for stage, way in WAYS.items() if stage in SPLIT)
+    assert {way.told["file"] for way in WAYS.values() if way.told and way.post_copy} == {"post-copy.json"}
     assert {stage for stage, way in WAYS.items() if way.lasting_mbit} == {Travelling.SWITCHED, Travelling.PAUSED}
 
 
