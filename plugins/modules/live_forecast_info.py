@@ -13,8 +13,8 @@ author:
   - kvmops.mobility contributors (@kvmops)
 description:
   - >-
-    What M(kvmops.mobility.migration_plan) makes the forecast of a live migration from. Run it on the hypervisor that the
-    guests are on.
+    What M(kvmops.mobility.migration_plan) makes the forecast of a live migration from. Run it on the hypervisor
+    that the guests are on.
   - >-
     libvirt is asked for the dirty rate of each guest over one and two seconds, twice, which takes six to eight seconds
     for all of them together. QEMU looks at 512 pages of each GiB for it. What a guest writes in less than a second is
@@ -80,8 +80,8 @@ EXAMPLES = r"""
 RETURN = r"""
 loads:
   description: >-
-    By UUID of the guest, what it wrote. RV(loads.*.dirtied) has windows in seconds, and the bytes that were new in each;
-    where it has none, RV(loads.*.reason) says why.
+    By UUID of the guest, what it wrote. RV(loads.*.dirtied) has windows in seconds, and the bytes that were new in
+    each; where it has none, RV(loads.*.reason) says why.
   returned: success
   type: dict
   contains:

@@ -187,6 +187,10 @@ class Precopy:
         self.limits.append(downtime_ms)
         self._limit_ms = downtime_ms
 
+    def set_bandwidth(self, mib_s: int) -> None:
+        """What memory may take; 0: all that the link carries."""
+        self.link_bytes_s = float(mib_s * MIB or self.link_bytes_s)
+
     def abort(self) -> None:
         """It is given up."""
         self.given_up, self.ended_s = True, self._now_s

@@ -14,6 +14,7 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import enum
+import math
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -315,7 +316,7 @@ def _case(measured: Measured, policy: Policy, gib: float, options: Options) -> _
 
 def _at_least(amount: float, grain: float) -> float:
     """So many pages were found written, and chance had a part in that: twice the root of their number is taken off."""
-    return max(0.0, amount - _ERRORS * (amount * grain) ** 0.5)
+    return max(0.0, amount - _ERRORS * math.sqrt(amount * grain))
 
 
 # --- plain pre-copy --------------------------------------------------------------------------------------------------

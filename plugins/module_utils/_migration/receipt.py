@@ -85,7 +85,6 @@ class Carried:
             lines.append(f"  sent             {human_bytes(self.bytes_sent)}{rounds}")
         return lines
 
-
     def as_result(self) -> dict[str, Any]:
         """Plain JSON."""
         return {**asdict(self), "outlook": self.outlook.as_result() if self.outlook else None}

@@ -34,7 +34,9 @@ def plan(context: Context) -> Plan:
     """
     params = context.params
     links = speed.measure([(one["name"], _peer(one, params)) for one in params["peers"]], context.monotonic)
-    wanted = [one for one in context.hypervisor.domains() if one.name in params["guests"] or one.uuid in params["guests"]]
+    wanted = [
+        one for one in context.hypervisor.domains() if one.name in params["guests"] or one.uuid in params["guests"]
+    ]
     version, _qemu = context.hypervisor.versions()
     loads = dirtying.measure(wanted, version, context.monotonic, context.sleep)
     known = past(context.store)

@@ -49,7 +49,7 @@ _LEFT_OUT = {"skip": MIB, "skip_s": 0.5, "seconds": 1.0}
 
 
 def measure(peers: Sequence[tuple[str, Peer]], monotonic: Callable[[], float]) -> dict[str, SpeedFacts]:
-    """What the way to each of *peers* carries, by the name it comes with: one after the other, for they share a link."""
+    """What the way to each of *peers* carries, by name: one after the other, for they share a link."""
     if not peers:
         return {}
     began = monotonic()

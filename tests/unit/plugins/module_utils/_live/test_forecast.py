@@ -193,7 +193,7 @@ def test_what_would_do() -> None:
 def test_a_policy_by_the_clock_is_offered_the_other_kind() -> None:
     hasty = replace(NOVA, completion_timeout_s=30)
     found = dict(ways_out(HOT, hasty, 2.0, PLAIN))
-    assert list(found)[0] == "policy=balanced"
+    assert next(iter(found)) == "policy=balanced"
     assert "policy=balanced with live.post_copy=true" in found
 
 

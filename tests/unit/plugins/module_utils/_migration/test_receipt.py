@@ -75,8 +75,8 @@ def test_the_parts_of_the_outage_add_up_whatever_the_clocks_say(
 ) -> None:
     found = build(a_migration(), Phase.MOVE, *moved(stop, ours, start, offset), clock_offset_s=offset).outage
     assert found is not None
-    for measured, real in ((found.guest_stop, stop), (found.ours, ours), (found.guest_start, start)):
-        assert measured == pytest.approx(real, abs=0.002)
+    for seen, real in ((found.guest_stop, stop), (found.ours, ours), (found.guest_start, start)):
+        assert seen == pytest.approx(real, abs=0.002)
     assert found.total == pytest.approx(found.guest_stop + found.ours + found.guest_start, abs=0.002)
 
 

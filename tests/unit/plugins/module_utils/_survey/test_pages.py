@@ -173,7 +173,11 @@ def test_it_ends_with_the_process(process: Process) -> None:
     process.write(0, 1, 1)
     other.look(0.1)
     os.kill(process.id, 9)
-    with pytest.raises(ProcessLookupError):
+
+    def look_on() -> None:
         for number in range(1000):
             other.look(float(number))
+
+    with pytest.raises(ProcessLookupError):
+        look_on()
     other.close()
