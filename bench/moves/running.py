@@ -33,6 +33,10 @@ _TICKS = 10
 """So many, at least, while it is seen to settle."""
 _BACK_S = 120
 _REST_S = 10
+_QEMU_LIMIT_MS = 300
+"""QEMU's own downtime limit."""
+_NO_LIMIT_MIB_S = (2**63 - 1) // 2**20
+"""What libvirt takes for none."""
 
 
 @contextlib.contextmanager
@@ -150,6 +154,10 @@ class RunningGuest:
             raise BenchError(f"{self.name} is '{here}' on {self.source.name}, '{there}' on {self.destination.name}")
         if self.states()[0] == "paused":
             virsh(self.source, "resume", self.name)
+        if here:
+            # What one way told the emulator, it still knows when the next one begins; one that came back is a new one.
+            virsh(self.source, "migrate-setmaxdowntime", self.name, str(_QEMU_LIMIT_MS))
+            virsh(self.source, "migrate-setspeed", self.name, str(_NO_LIMIT_MIB_S))
 
     def _return(self) -> None:
         """Paused, since a guest that writes may not arrive otherwise."""
