@@ -42,7 +42,10 @@ class Neighbours:
         self._planned_mib_s = planned_mib_s
         self._clock = clock
         earlier = book.turn()
-        self._lost_at: float | None = ((earlier or {}).get("leaving") or {}).get("lost_at")
+        told = _heard(earlier, clock())
+        self._lost_at = told.lost_at if told is not None else None
+        self._leads = told is not None and told.leads and told.age_s < STALE_S
+        """An earlier watcher had the link for it, and nobody has it since."""
         self._known_mib_s = planned_mib_s if earlier is None else None
         """What the operator let it take when libvirt was told last; None: another watcher has told it something."""
         self._approach: Approach | None = None
@@ -56,6 +59,8 @@ class Neighbours:
         if seen is None or seen.stage in _OVER:
             self.leave()
             return None
+        if self._leads:
+            self._leads, self._approach = False, Approach(seen.elapsed_s)
         if self._approach is not None:
             self._approach.see(seen)
         now = self._clock()

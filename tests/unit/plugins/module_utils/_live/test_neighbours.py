@@ -116,6 +116,18 @@ def test_another_watcher_tells_libvirt_anew_what_the_dead_one_may_have_told(two:
     assert not two.turn("b").anew
 
 
+def test_another_watcher_keeps_the_link_for_it(two: Watchers) -> None:
+    two.turn("a", 100)
+    two.turn("b", 60)
+    two.watchers["a"] = two.watch("a")
+    assert two.turn("a", 100).leads
+    assert two.turn("b", 60).waiting
+    two.clock.sleep(STALE_S)
+    assert two.turn("b", 60).leads
+    two.watchers["a"] = two.watch("a")
+    assert two.turn("a", 100).waiting
+
+
 def test_the_first_watcher_needs_not_to(two: Watchers) -> None:
     assert not two.turn("a").anew
 
