@@ -42,8 +42,10 @@ GRAIN_BYTES = 2 * MIB
 """What one page stands for that QEMU looks at: 512 of each GiB."""
 DEVICES_MS = 40
 """State of devices, and the word from one host to the other: they are part of each pause."""
-STARTING_S = 0.5
-"""What libvirt does on both sides before the first byte."""
+IN_FLIGHT_BYTES = 2 * MIB
+"""What sockets hold when the guest is stopped: QEMU has sent it, and the other side has not got it (measured)."""
+STARTING_S = 0.8
+"""What libvirt does on both sides before the first byte and after the last."""
 
 _FIRST_SHARE, _LEAST_MS = 10, 30
 _CONTRACTS, _MARGIN, _MARGIN_MS, _CLOSER = 0.8, 1.1, 10, 0.9
@@ -202,6 +204,9 @@ class _Case:
     low: Curve
     """What the guest writes at the least."""
     link: float
+    """What memory may take of it."""
+    wire: float
+    """What it carries."""
     resident: float
     begin_s: float
     """When its memory begins to be sent, since the call."""
@@ -212,6 +217,11 @@ class _Case:
     @property
     def ceiling_s(self) -> float:
         return self.policy.max_downtime_ms / 1000
+
+    @property
+    def least_ms(self) -> int:
+        """What each pause has in it, however little memory is left."""
+        return DEVICES_MS + round(1000 * IN_FLIGHT_BYTES / self.wire)
 
     def need_s(self, curve: Curve, link: float) -> float:
         """The shortest pause. What is not there cannot be written: never longer than the first pass."""
@@ -297,15 +307,16 @@ def _wider_ms(need: float) -> int:
 
 
 def _case(measured: Measured, policy: Policy, gib: float, options: Options) -> _Case | None:
-    link = measured.link
-    if link is None or link <= 0 or not measured.dirtied:
+    wire = measured.link
+    if wire is None or wire <= 0 or not measured.dirtied:
         return None
-    link = min(link, options.bandwidth_mib_s * MIB or link)
+    link = min(wire, options.bandwidth_mib_s * MIB or wire)
     disks_s = measured.disk_bytes / link if options.copy_disks else 0.0
     return _Case(
         curve=Curve.through(measured.dirtied),
         low=Curve.through((seconds, _at_least(amount, measured.grain_bytes)) for seconds, amount in measured.dirtied),
         link=link,
+        wire=wire,
         resident=measured.resident_bytes,
         begin_s=STARTING_S + disks_s,
         policy=policy,
@@ -330,7 +341,7 @@ def _plain(case: _Case) -> Outlook:
         verdict = Verdict.DOES_NOT if _is_clear(case) else Verdict.UNSURE
         allowed = f"{pause_words(case.policy.max_downtime_ms)} are allowed"
         return Outlook(verdict, None, None, f"{case.words()}, so it needs {_need_words(case, need)}, and {allowed}")
-    return _in_time(case, _arrival(end, case.words()))
+    return _in_time(case, _arrival(case, end, case.words()))
 
 
 def _need_words(case: _Case, need: float) -> str:
@@ -339,8 +350,8 @@ def _need_words(case: _Case, need: float) -> str:
     return f"a pause of {pause_words(1000 * need)}"
 
 
-def _arrival(end: _End, why: str) -> Outlook:
-    total_s, pause_ms = round(end.at_s + end.pause_s, 1), round(1000 * end.pause_s) + DEVICES_MS
+def _arrival(case: _Case, end: _End, why: str) -> Outlook:
+    total_s, pause_ms = round(end.at_s + end.pause_s, 1), round(1000 * end.pause_s) + case.least_ms
     return Outlook(Verdict.CONVERGES, total_s, pause_ms, why, 0, total_s, pause_ms)
 
 
@@ -487,8 +498,8 @@ def _given_up_at(case: _Case) -> _End:
 
 def _by_post_copy(case: _Case, end: _End, why: str) -> Outlook:
     """What is not there yet is fetched while the guest runs there."""
-    total_s = round(end.at_s + end.pause_s, 1)
-    return Outlook(Verdict.CONVERGES, total_s, DEVICES_MS, f"{why}: by post-copy", 0, total_s, DEVICES_MS)
+    total_s, pause_ms = round(end.at_s + end.pause_s, 1), case.least_ms
+    return Outlook(Verdict.CONVERGES, total_s, pause_ms, f"{why}: by post-copy", 0, total_s, pause_ms)
 
 
 def _forced(case: _Case, plain: Outlook) -> Outlook:
@@ -502,7 +513,7 @@ def _forced(case: _Case, plain: Outlook) -> Outlook:
         end = replace(end, at_s=limit_s)
     if case.options.post_copy:
         return _by_post_copy(case, end, plain.why)
-    return _arrival(end, f"{plain.why}: made to finish by a pause")
+    return _arrival(case, end, f"{plain.why}: made to finish by a pause")
 
 
 def _slowed_down(case: _Case, plain: Outlook) -> Outlook:
@@ -513,7 +524,7 @@ def _slowed_down(case: _Case, plain: Outlook) -> Outlook:
     why = f"{plain.why}: the guest is slowed down, by {first} % at first"
     if not end.fits:
         return Outlook(Verdict.UNSURE, None, None, why, told)
-    return replace(_in_time(case, _arrival(end, why)), throttle_percent=told)
+    return replace(_in_time(case, _arrival(case, end, why)), throttle_percent=told)
 
 
 def throttle_percent(case: _Case) -> int:
@@ -557,8 +568,6 @@ def _corrected(found: Outlook, past: Sequence[Past]) -> Outlook:
 
 
 def _ratio(pairs: Sequence[tuple[float | None, float | None]]) -> float:
-    """The median of what happened to what was said, of the last five; 1 without any."""
+    """The median of what happened to what was said, of the last five and one that was just as said."""
     ratios = [was / said for was, said in pairs if was is not None and said]
-    if not ratios:
-        return 1.0
-    return min(_PAST_MOST_RATIO, max(_PAST_LEAST_RATIO, median(ratios[-_PAST_MOST:])))
+    return min(_PAST_MOST_RATIO, max(_PAST_LEAST_RATIO, median([*ratios[-_PAST_MOST:], 1.0])))

@@ -29,8 +29,8 @@ _PATIENCE_S = 3.0
 _TICK_S = 0.1
 _LOOKS = 41
 """At pages: four seconds."""
-_PAGES, _PAGES_LEAST = 4096, 256
-"""Of all guests together; it costs a core some 5 microseconds to look at one."""
+_PAGES, _PAGES_LEAST = 1024, 128
+"""Of all guests together. To look at one costs a core some 5 microseconds, so that all take a twentieth of it."""
 _MOST_S = 20.0
 _PIDFILES = "/run/libvirt/qemu"
 _RUNNING = ("running", "blocked")

@@ -17,6 +17,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._live import forec
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.curve import Curve
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast import (
     DEVICES_MS,
+    IN_FLIGHT_BYTES,
     MIB,
     STARTING_S,
     Measured,
@@ -46,6 +47,8 @@ from ansible_collections.kvmops.mobility.tests.unit.precopy import Precopy, alwa
 PLAIN = Options(copy_disks=False)
 LINK = 117 * MIB
 """A gigabit, of which ssh and QEMU get as much."""
+LEAST_MS = DEVICES_MS + 17
+"""Of any pause on such a link."""
 
 
 def wrote(first: float, second: float, **values: Any) -> Measured:
@@ -107,14 +110,14 @@ def test_what_was_seen_of_them(
         assert (found.total_s, found.pause_ms) == (None, None)
     else:
         assert found.total_s == pytest.approx(total_s, rel=0.15)
-        assert found.pause_ms == pytest.approx(pause_ms, rel=0.2, abs=80)
+        assert found.pause_ms == pytest.approx(pause_ms, rel=0.2, abs=95)
 
 
 @pytest.mark.parametrize(("measured", "total_s"), [(HOTTER, 18.0), (SWEEP, 23.0)])
 def test_slowed_down_from_the_start(measured: Measured, total_s: float) -> None:
     found = say(measured, auto_converge=True)
     assert found.verdict is Verdict.CONVERGES
-    assert found.total_s == pytest.approx(total_s, rel=0.4)
+    assert found.total_s == pytest.approx(total_s, rel=0.45)
     assert 60 <= found.throttle_percent <= 90
     assert "slowed down, by" in found.why
 
@@ -127,7 +130,7 @@ def test_a_sweep_is_slowed_down_by_what_it_takes() -> None:
 @pytest.mark.parametrize(("measured", "total_s"), [(HOTTER, 13.1), (SWEEP, 25.8)])
 def test_by_post_copy(measured: Measured, total_s: float) -> None:
     found = say(measured, post_copy=True)
-    assert (found.verdict, found.pause_ms) == (Verdict.CONVERGES, DEVICES_MS)
+    assert (found.verdict, found.pause_ms) == (Verdict.CONVERGES, LEAST_MS)
     assert found.total_s == pytest.approx(total_s, rel=0.25)
     assert "by post-copy" in found.why
 
@@ -166,7 +169,7 @@ def test_must_finish_pauses_when_it_came_no_closer() -> None:
     assert 15 + 8.75 < found.total_s < 15 + 20
     assert found.pause_ms == pytest.approx(1000, abs=200)
     assert "made to finish by a pause" in found.why
-    assert say(HOTTER, MUST_FINISH, post_copy=True).pause_ms == DEVICES_MS
+    assert say(HOTTER, MUST_FINISH, post_copy=True).pause_ms == LEAST_MS
 
 
 def test_a_policy_by_the_clock_finishes_when_its_time_is_up() -> None:
@@ -224,7 +227,7 @@ def test_a_closer_look_makes_it_clear() -> None:
     found = say(swept)
     assert found.verdict is Verdict.CONVERGES
     assert found.pause_ms is not None
-    assert found.pause_ms <= 500 + DEVICES_MS
+    assert found.pause_ms <= 500 + LEAST_MS
 
 
 @pytest.mark.parametrize(
@@ -243,7 +246,11 @@ def test_what_was_not_measured_is_not_known(measured: Measured, why: str) -> Non
 
 def test_a_limit_of_the_bandwidth_is_a_slower_link() -> None:
     assert say(HOT, bandwidth_mib_s=117) == say(HOT, bandwidth_mib_s=0)
-    assert say(HOT, bandwidth_mib_s=60) == say(replace(HOT, link_bytes_s=60 * MIB))
+    limited, narrow = say(LIGHT, bandwidth_mib_s=60), say(replace(LIGHT, link_bytes_s=60 * MIB))
+    assert (limited.verdict, limited.total_s) == (narrow.verdict, narrow.total_s)
+    assert limited.pause_ms is not None
+    assert narrow.pause_ms is not None
+    assert limited.pause_ms < narrow.pause_ms, "what sockets hold goes as fast as the link does"
     assert say(HOT, bandwidth_mib_s=60).verdict is Verdict.DOES_NOT
 
 
@@ -262,7 +269,7 @@ def test_the_past_corrects_what_is_said() -> None:
     found = say(replace(HOT, past=past))
     assert plain.total_s is not None
     assert plain.pause_ms is not None
-    assert found.total_s == pytest.approx(1.2 * plain.total_s, abs=0.1)
+    assert found.total_s == pytest.approx(1.15 * plain.total_s, abs=0.1)
     assert found.pause_ms == round(1.5 * plain.pause_ms)
     assert (found.model_total_s, found.model_pause_ms) == (plain.total_s, plain.pause_ms)
 
@@ -285,7 +292,7 @@ def test_the_past_knows_the_link() -> None:
 
 
 def test_in_words() -> None:
-    assert say(HOT).words() == "15 s, pause 475 ms: dirtied 68 MiB/s, link 117 MiB/s"
+    assert say(HOT).words() == "15 s, pause 492 ms: dirtied 68 MiB/s, link 117 MiB/s"
     assert say(HOTTER).words() == (
         "it does not converge: dirtied 116 MiB/s, link 117 MiB/s, so it needs a pause of 989 ms, and 500 ms are allowed"
     )
@@ -342,7 +349,8 @@ def test_without_help_the_pause_is_what_is_allowed(one: Measured, policy: Policy
     plain = replace(policy, on_timeout=OnTimeout.ABORT)
     found = outlook(one, plain, 2.0, PLAIN)
     if found.pause_ms is not None and found.total_s is not None and one.link is not None:
-        assert found.pause_ms <= policy.max_downtime_ms + DEVICES_MS + 1
+        in_flight_ms = 1000 * IN_FLIGHT_BYTES / one.link
+        assert found.pause_ms <= policy.max_downtime_ms + DEVICES_MS + in_flight_ms + 1
         assert found.total_s >= round(one.resident_bytes / one.link, 1) - 0.1
 
 
@@ -479,7 +487,7 @@ def test_a_simulated_guest_gets_there_as_was_said(writes: tuple[precopy.Writes, 
     assert done.ended_s is not None
     assert done.pause_s is not None
     assert said.total_s == pytest.approx(STARTING_S + done.ended_s, rel=0.2)
-    assert said.pause_ms == pytest.approx(1000 * done.pause_s + DEVICES_MS, rel=0.2, abs=80)
+    assert said.pause_ms == pytest.approx(1000 * done.pause_s + LEAST_MS, rel=0.2, abs=80)
 
 
 @pytest.mark.parametrize(

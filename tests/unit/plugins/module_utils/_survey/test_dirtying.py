@@ -126,7 +126,7 @@ def test_with_a_look_at_its_pages(bed: Bed, held: Any, monkeypatch: pytest.Monke
     assert [seconds for seconds, _amount in found.dirtied] == [0.1, 0.2, 0.5, 1.0, 2.0]
     assert all(amount == pytest.approx(4 * MIB, rel=0.1) for _seconds, amount in found.dirtied)
     assert found.resident_bytes == pytest.approx(16 * MIB, rel=0.1)
-    assert found.grain_bytes == 64 * MIB // 4096
+    assert found.grain_bytes == 64 * MIB // 1024
 
 
 @pytest.mark.parametrize("content", ["", "x", "999999999\n"])
