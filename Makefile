@@ -1,6 +1,6 @@
 # The front door. Each target sets up what it needs on a bare Debian 12, as root; the work is in tools/ and tests/lab/.
 
-.PHONY: help install venv demo test lint unit sanity e2e molecule molecule-usual faults faults-subset faults-selftest faults-proofs bench build lab-up lab-down clean
+.PHONY: help install venv demo test lint unit sanity e2e converge molecule molecule-usual faults faults-subset faults-selftest faults-proofs bench build lab-up lab-down clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -15,8 +15,8 @@ venv: ## that, and .venv with the pinned tools that the checks run with
 demo: ## see a running guest resized onto another host, then confirmed
 	@tools/demo
 
-test: ## what CI runs: lint unit sanity, e2e, molecule-usual, faults-subset faults-proofs, build; at once what no comma parts
-	@tools/stages lint+unit+sanity e2e molecule-usual faults-subset+faults-proofs build
+test: ## what CI runs: lint unit sanity, e2e, converge, molecule-usual, faults-subset faults-proofs, build; at once what no comma parts
+	@tools/stages lint+unit+sanity e2e converge molecule-usual faults-subset+faults-proofs build
 
 lint: ## ruff, mypy, shellcheck, yamllint, ansible-lint, antsibull-changelog
 	@tools/lint
@@ -29,6 +29,10 @@ sanity: ## ansible-test sanity on a copy outside the checkout
 
 e2e: ## pytest tests/e2e on the lab's two hosts (ARGS='-k name' passes options)
 	@tools/e2e $(ARGS)
+
+converge: ## a part of bench/live.py: a guest that is faster than the link is made to fit, or rightly refused
+	@tools/bench live --cells 20@80 --methods balanced-anyway,balanced-post-copy,must-finish --proof= --hold \
+	    --output tests/output/converge.json
 
 molecule: ## the roles' molecule scenarios with testinfra, on hosts of Debian 13 and 12 (ARGS='-s ssh_trust')
 	@tools/molecule $(ARGS)

@@ -42,7 +42,7 @@ def measure(cell: LiveCell, both: tuple[Host, Host], options: argparse.Namespace
     except FAILURES as error:
         print(f"bench: {cell.name}: {error}", file=sys.stderr)
         return False
-    return all(run["ok"] for run in runs)
+    return all(run["ok"] and (matrix.ended(run) or not options.hold) for run in runs)
 
 
 def order(runs: list[dict[str, Any]], options: argparse.Namespace) -> Iterator[tuple[int, str]]:
@@ -63,6 +63,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--budget", type=float, default=live_cells.BUDGET_S, help="seconds that libvirt's job may take (default 120)")
     add("--period", type=float, default=0.5, help="seconds between two looks at libvirt's job (default 0.5)")
     add("--curves", action="store_true", help="keep how each run went, too, and not only how it ended")
+    add("--hold", action="store_true", help="a run that does not end by itself, or may not end so, is a failure")
     add("--output", type=Path, default=RESULTS, help="where results are added to")
     add("--page", action="store_true", help="measure nothing; write the tables of the guide, and a page with plots")
     options = parser.parse_args(arguments)

@@ -15,7 +15,7 @@ from ansible_collections.kvmops.mobility.bench.moves import document, store, svg
 from ansible_collections.kvmops.mobility.bench.moves.document import MISSING, Table, number
 from ansible_collections.kvmops.mobility.bench.moves.live_cells import CEILING_MS, CELLS, HARD, TOLERANCE, TUNING
 from ansible_collections.kvmops.mobility.bench.moves.page import Goal
-from ansible_collections.kvmops.mobility.bench.moves.ways import JUDGED, OURS, PROOFS, WAYS, Outcome
+from ansible_collections.kvmops.mobility.bench.moves.ways import JUDGED, MAY_SAY_NO, OURS, PROOFS, WAYS, Outcome
 
 _MIB = 1024**2
 FASTER = 0.5
@@ -207,6 +207,12 @@ def within(results: Results, cell: str) -> Goal:
 def cannot(run: Run) -> bool:
     """Whether a proof shows that copying alone does not get there within the ceiling."""
     return not finished(run) or was_forced(run) or float(run.get("downtime_ms") or 0) > CEILING_MS * TOLERANCE
+
+
+def ended(run: Run) -> bool:
+    """Whether it ended by itself, and as it may: there, or for one that nothing helps by saying that it cannot be."""
+    said = run.get("outcome") in (Outcome.REFUSED.value, Outcome.GAVE_UP.value)
+    return finished(run) or (said and run["method"] in MAY_SAY_NO)
 
 
 def was_forced(run: Run) -> bool:

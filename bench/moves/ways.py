@@ -66,6 +66,8 @@ USUAL = tuple(WAYS)[:7]
 """The columns of the matrix."""
 JUDGED = "balanced"
 """The one that the others are held against."""
+MAY_SAY_NO = ("balanced", "balanced-throttle", "balanced-anyway", "nova", "nova-fast")
+"""Those of ours that have nothing left that makes a guest get there."""
 PROOFS = ("virsh-long", "must-finish")
 """What shows that a guest could not have got there within its ceiling by copying alone."""
 OURS = tuple(name for name, way in WAYS.items() if way.ours)

@@ -20,7 +20,7 @@ import pytest
 from ansible_collections.kvmops.mobility.tests.unit.repository import ROOT
 
 SCRIPT = ROOT / "tools/abreast.py"
-CHECKS = ("lint", "unit", "sanity", "e2e", "molecule-usual", "faults-subset", "faults-proofs", "build")
+CHECKS = ("lint", "unit", "sanity", "e2e", "converge", "molecule-usual", "faults-subset", "faults-proofs", "build")
 SAY = "import sys; print(sys.argv[1]); sys.exit(int(sys.argv[2]))"
 FAKE_PYTEST = '#!/bin/sh\necho "pytest in lab ${KVMLAB_INSTANCE-0}: $*"\ncase "$*" in *"$RED"*) exit 5 ;; esac\n'
 """Fails as pytest does when it has found no test, where the part's words have $RED in them."""

@@ -718,3 +718,20 @@ def test_a_receipt_of_one_of_eight() -> None:
 def test_a_failed_run_of_eight_is_a_line() -> None:
     assert "FAILED: no" in eight.line({"method": "at-once", "repeat": 1, "ok": False, "error": "no"})
     assert "longest downtime 400 ms" in eight.line(drained("at-once", 40.0))
+
+
+@pytest.mark.parametrize(
+    ("method", "outcome", "expected"),
+    [
+        ("balanced", Outcome.FINISHED, True),
+        ("balanced", Outcome.REFUSED, True),
+        ("balanced-anyway", Outcome.GAVE_UP, True),
+        ("balanced-post-copy", Outcome.FINISHED, True),
+        ("balanced-post-copy", Outcome.GAVE_UP, False),
+        ("must-finish", Outcome.REFUSED, False),
+        ("balanced", Outcome.OVER, False),
+        ("must-finish", Outcome.OVER, False),
+    ],
+)
+def test_who_may_end_in_which_way(method: str, outcome: Outcome, expected: bool) -> None:
+    assert matrix.ended({"method": method, "outcome": outcome.value}) is expected
