@@ -343,6 +343,14 @@ def test_a_turn_that_libvirt_did_not_take_is_told_again() -> None:
     assert report.done[0] == "0.0 s: waits for its turn (with web2): 1 MiB/s: refused: busy"
 
 
+def test_what_is_to_be_told_anew_is_so_until_libvirt_took_it() -> None:
+    turns = [replace(WAITS, anew=True), WAITS]
+    watching = Watching(Job((Stage.MEMORY, 2)), bandwidth_mib_s=1, turns=turns)
+    watching.job.refuses = "busy"
+    watching.watch()
+    assert watching.job.done == ["bandwidth 1", "bandwidth 1", "downtime 50"]
+
+
 def test_where_nothing_can_be_limited_libvirt_is_told_nothing() -> None:
     watching = Watching(Job((Stage.DISKS, 2)), turns=[Turn(False, 38, None, "web2")] * 2)
     watching.watch()
