@@ -17,7 +17,6 @@ from ansible_collections.kvmops.mobility.tests.e2e.play import Run, play
 GUEST = f"{PREFIX}forecast"
 LINK_MBIT = 40
 MIB = 2**20
-"""Below that, what programs take to start is more than what was foreseen."""
 
 
 def migrate(*options: str, **variables: Any) -> Run:
