@@ -49,7 +49,7 @@ class Travelling(enum.Enum):
     SWITCHING = "switching"
     """The watcher has told that it switches to post-copy, and has not asked libvirt."""
     SWITCHED = "switched"
-    """It did: the guest is in post-copy."""
+    """It did, and the guest runs there."""
     PAUSING = "pausing"
     """The watcher has told that it pauses the guest, and has not asked libvirt."""
     PAUSED = "paused"

@@ -30,7 +30,8 @@ _POWER = (Fault.SOURCE_POWER, Fault.DEST_POWER)
 BEFORE_POST_COPY = (*_PROCESSES, *_LIBVIRT, *_LINKS, *_POWER, Fault.QEMU, Fault.ABORT)
 IN_POST_COPY = (*_PROCESSES, Fault.LIBVIRTD, *_LINKS, Fault.ABORT)
 """Without what takes a host or a process away: its part of the guest's memory is nowhere else then. A libvirtd that is
-killed on the destination is among that: libvirt 11.3, started again, ends the guest's process there by itself."""
+killed on the destination is among that: libvirt 11.3, started again, ends the guest's process there. So it does
+when it loses that on the source before the guest's devices are there: the guest has C(SWITCHED) once they are."""
 BY_POLICY = {
     Travelling.SWITCHING: (
         *(Fault.MONITOR, Fault.CONTROLLER, Fault.ABORT),

@@ -122,6 +122,12 @@ def await_limit(host: Host, guest: str, most_ms: int) -> None:
     wait_for(f"a downtime limit of {most_ms} ms", is_lower, timeout_s=_REACH_S, interval_s=_POLL_S)
 
 
+def await_running(host: Host, guest: str) -> None:
+    """Wait until it runs there. Raises LabError."""
+    runs = "running"
+    wait_for(runs, lambda: _said(host, "domstate", guest).strip() == runs, timeout_s=_REACH_S, interval_s=_POLL_S)
+
+
 def has_job(host: Host, guest: str) -> bool:
     """Whether libvirt has anything to do with the guest there."""
     return "None" not in _said(host, "domjobinfo", guest).partition("\n")[0]

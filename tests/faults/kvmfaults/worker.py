@@ -307,6 +307,8 @@ class Worker:
                 travel.await_stage(source, GUEST, Travelling.MEMORY)
                 forcing = self._controller("force_complete", log)
             travel.await_stage(source, GUEST, stage)
+            if stage is Travelling.SWITCHED:
+                travel.await_running(self._stage.hosts[self._expected.destination], GUEST)
         finally:
             if forcing is not None:
                 forcing.wait(_END_S)
