@@ -23,7 +23,16 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.curve import Curve
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.pacing import highest_ms
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.pacing import (
+    CLOSER,
+    CONTRACTS,
+    DEVICES_MS,
+    IN_FLIGHT_BYTES,
+    MARGIN,
+    MARGIN_MS,
+    first_ms,
+    highest_ms,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import (
     BALANCED,
     MUST_FINISH,
@@ -40,17 +49,9 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._live.schedule imp
 MIB = 2**20
 GRAIN_BYTES = 2 * MIB
 """What one page stands for that QEMU looks at: 512 of each GiB."""
-DEVICES_MS = 40
-"""State of devices, and the word from one host to the other: they are part of each pause."""
-IN_FLIGHT_BYTES = 2 * MIB
-"""What sockets hold when the guest is stopped: QEMU has sent it, and the other side has not got it (measured)."""
 STARTING_S = 0.8
 """What libvirt does on both sides before the first byte and after the last."""
 
-_FIRST_SHARE, _LEAST_MS = 10, 30
-_CONTRACTS, _MARGIN, _MARGIN_MS, _CLOSER = 0.8, 1.1, 10, 0.9
-"""How C(pacing.py) sets the limit: a tenth of the ceiling at first, and when a round is not shorter than so much of the
-best one, a little more than that one needed. It is stuck where it comes no closer than by a tenth."""
 _SLACK_S = 0.025
 """QEMU looks whether it is done when it has sent for a twentieth of a second: on the mean, half of that late."""
 _LOOK_S = 0.1
@@ -371,7 +372,7 @@ def _is_clear(case: _Case) -> bool:
         return False  # what changed in a page may be a few bytes, and nobody has measured that
     window, amount = case.curve.first
     need = case.need_s(case.curve, case.link)
-    if need < window and amount <= _CONTRACTS * case.link * window:
+    if need < window and amount <= CONTRACTS * case.link * window:
         return False  # so far below what was measured that rounds may get shorter after all: u(t) may be that low
     with_margin = case.need_s(case.curve, LINK_MARGIN * case.link)
     return with_margin > NEED_MARGIN * case.ceiling_s and case.need_s(case.low, case.link) > case.ceiling_s
@@ -401,8 +402,8 @@ def _ends(case: _Case, rounds: Iterator[_Round], *, slowing: bool = False) -> _E
 
 def _by_forecast(case: _Case, rounds: Iterator[_Round], *, slowing: bool) -> _End:
     """The limit is low until rounds get no shorter, then a little above what they need."""
-    most_s = highest_ms(case.policy.max_downtime_ms) / 1000
-    first_s = limit_s = first_limit_ms(case.policy.max_downtime_ms) / 1000
+    most_s = highest_ms(case.policy.max_downtime_ms, case.link) / 1000
+    first_s = limit_s = first_ms(case.policy.max_downtime_ms) / 1000
     best, times, bests = float("inf"), [0.0], [float("inf")]
     end = _End(case.begin_s, 0.0, fits=True)
     for one in rounds:
@@ -410,8 +411,8 @@ def _by_forecast(case: _Case, rounds: Iterator[_Round], *, slowing: bool) -> _En
         end = _End(one.at_s, left, fits=False)
         if left <= limit_s:
             return _dip(one.at_s, left, limit_s)
-        if left >= _CONTRACTS * best:
-            limit_s = max(limit_s, min(most_s, _MARGIN * min(best, left) + _MARGIN_MS / 1000))
+        if left >= CONTRACTS * best:
+            limit_s = max(limit_s, min(most_s, MARGIN * min(best, left) + MARGIN_MS / 1000))
             if left <= limit_s:
                 return _End(one.at_s + _LOOK_S, left, fits=True)
             if not slowing and (left >= _SETTLED * best or _stuck(case.policy, times, bests, end)):
@@ -427,22 +428,17 @@ def _dip(at: float, need: float, limit_s: float) -> _End:
     return _End(at, (need + limit_s) / 2, fits=True)
 
 
-def first_limit_ms(ceiling_ms: int) -> int:
-    """The downtime limit that C(pacing.py) begins with."""
-    return min(highest_ms(ceiling_ms), max(_LEAST_MS, ceiling_ms // _FIRST_SHARE))
-
-
 def _stuck(policy: Policy, times: Sequence[float], bests: Sequence[float], now: _End) -> bool:
     """Whether it came no closer for as long as the policy waits."""
     if not policy.stall_s:
         return False
     known = bisect_right(times, now.at_s - policy.stall_s)
-    return known > 0 and now.pause_s > _CLOSER * bests[known - 1]
+    return known > 0 and now.pause_s > CLOSER * bests[known - 1]
 
 
 def _when_stuck(policy: Policy, times: Sequence[float], bests: Sequence[float], now: _End) -> _End:
     """The same when the policy has waited for long enough since it last came closer."""
-    since = next((at for at, best in zip(times, bests) if _CLOSER * best <= now.pause_s), now.at_s)
+    since = next((at for at, best in zip(times, bests) if CLOSER * best <= now.pause_s), now.at_s)
     return replace(now, at_s=max(now.at_s, since + policy.stall_s))
 
 
@@ -490,7 +486,7 @@ def _given_up_at(case: _Case) -> _End:
     end = _End(case.begin_s, 0.0, fits=False)
     for one in _rounds(case):
         end = _End(one.at_s, one.need_s, fits=False)
-        if one.need_s >= _CONTRACTS * best:
+        if one.need_s >= CONTRACTS * best:
             break
         best = min(best, one.need_s)
     return end

@@ -17,22 +17,24 @@ from dataclasses import dataclass
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import History, Round
 
-_QEMUS_SHARE = 0.9
-"""What QEMU is told of the ceiling. It plans with the best tenth of a second that it saw of the link, so that the pause
-may take a quarter longer than it was allowed (measured: 627 ms for 500)."""
+DEVICES_MS = 40
+"""State of devices, and the word from one host to the other: they are part of each pause (measured)."""
+IN_FLIGHT_BYTES = 2 * 2**20
+"""What sockets hold when the guest is stopped: for QEMU it is sent, and the other side has not got it (measured)."""
+_LEAST_SHARE = 5
+"""QEMU is told a fifth of the ceiling at least, however slow the link: less would hardly ever be enough."""
 _FIRST_SHARE = 10
 """It begins with a tenth of the ceiling, as Nova does."""
 _LEAST_MS = 30
-"""State of devices takes about as long, even when no memory is left."""
-_CONTRACTS = 0.8
+CONTRACTS = 0.8
 """A round that begins with less than so much of the best one before it is a step towards the end."""
-_MARGIN, _MARGIN_MS = 1.1, 10
+MARGIN, MARGIN_MS = 1.1, 10
 """Above what the best round needed: QEMU goes by its own estimate of the speed."""
 _WINDOW_S = 20.0
 """Dips are looked for so far back: the period of most of what guests do again and again."""
 _RAISE, _RAISE_S, _RAISE_ROUNDS = 1.15, 1.0, 2
 """A limit that should have done and did not is raised so much, after so long and so many rounds."""
-_CLOSER = 0.9
+CLOSER = 0.9
 """Less is noise."""
 _FEW_ROUNDS = 3
 """Fewer say nothing, however long they take."""
@@ -41,21 +43,31 @@ _MOST_THROTTLE = 99
 
 
 def limit_ms(history: History, ceiling_ms: int) -> int:
-    """The limit that is right now, ms: never above its share of *ceiling_ms*, never below an earlier one."""
-    most = highest_ms(ceiling_ms)
-    least = min(most, max(_LEAST_MS, ceiling_ms // _FIRST_SHARE))
-    asked = least if history.downtime_ms is None else min(history.downtime_ms, most)
+    """The limit that is right now, ms: never above its share of *ceiling_ms*, never below an earlier one.
+
+    Only a lower ceiling takes it down, which somebody wanted; a link that is slower for a moment does not.
+    """
+    asked = first_ms(ceiling_ms) if history.downtime_ms is None else min(history.downtime_ms, ceiling_ms - DEVICES_MS)
     if len(history.rounds) <= 1 or _contracts(history.rounds):
         return asked
-    wanted = int(_MARGIN * _best_ms(_lately(history, _WINDOW_S)) + _MARGIN_MS)
+    wanted = int(MARGIN * _best_ms(_lately(history, _WINDOW_S)) + MARGIN_MS)
     if wanted <= asked and _has_failed(history):
         wanted = int(_RAISE * asked) + 1
-    return max(asked, min(most, wanted))
+    return max(asked, min(highest_ms(ceiling_ms, history.bytes_s), wanted))
 
 
-def highest_ms(ceiling_ms: int) -> int:
-    """The highest limit with which the pause stays within *ceiling_ms*, as far as that can be had."""
-    return int(_QEMUS_SHARE * ceiling_ms)
+def first_ms(ceiling_ms: int) -> int:
+    """The limit that it begins with."""
+    return max(_LEAST_MS, ceiling_ms // _FIRST_SHARE)
+
+
+def highest_ms(ceiling_ms: int, bytes_s: float) -> int:
+    """The highest limit with which the pause stays within *ceiling_ms* on a link of *bytes_s*; 0: not known.
+
+    QEMU means by its limit the time to send what is left. The pause is longer: by what is on its way, and by devices.
+    """
+    on_its_way_ms = 1000 * IN_FLIGHT_BYTES / bytes_s if bytes_s else 0.0
+    return max(ceiling_ms // _LEAST_SHARE, int(ceiling_ms - DEVICES_MS - on_its_way_ms))
 
 
 def seen(history: History) -> str:
@@ -71,7 +83,7 @@ def _best_ms(rounds: Sequence[Round]) -> float:
 
 def _contracts(rounds: Sequence[Round]) -> bool:
     """Whether the last round is a step towards the end."""
-    return rounds[-1].pause_s < _CONTRACTS * min(one.pause_s for one in rounds[:-1])
+    return rounds[-1].pause_s < CONTRACTS * min(one.pause_s for one in rounds[:-1])
 
 
 def _lately(history: History, seconds: float) -> Sequence[Round]:
@@ -108,7 +120,7 @@ def hopeless(history: History, ceiling_ms: int) -> Stuck | None:
     if len(history.rounds) <= 1 or _contracts(history.rounds):
         return None
     best_ms = _best_ms(history.rounds[-2:])
-    return Stuck(int(best_ms)) if best_ms > highest_ms(ceiling_ms) else None
+    return Stuck(int(best_ms)) if best_ms > highest_ms(ceiling_ms, history.bytes_s) else None
 
 
 def stuck(history: History, ceiling_ms: int, stall_s: int) -> Stuck | None:
@@ -123,9 +135,9 @@ def stuck(history: History, ceiling_ms: int, stall_s: int) -> Stuck | None:
     if len(young) < _FEW_ROUNDS or not older:
         return None
     best_ms = _best_ms(young)
-    most = highest_ms(ceiling_ms)
+    most = highest_ms(ceiling_ms, history.bytes_s)
     rises = best_ms <= most and (history.downtime_ms or 0) < most
-    if rises or best_ms < _CLOSER * _best_ms(older):
+    if rises or best_ms < CLOSER * _best_ms(older):
         return None
     return Stuck(int(best_ms))
 

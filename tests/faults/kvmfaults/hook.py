@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 
 DIRECTORY = "/run/kvmfaults"
@@ -36,7 +37,7 @@ def _matches(path: str) -> bool:
     except FileNotFoundError:
         return False
     if "file" in wanted:
-        return wanted["file"] == os.path.basename(path) and str(wanted["words"]) in _text(path)
+        return wanted["file"] == os.path.basename(path) and re.search(str(wanted["words"]), _text(path)) is not None
     if not path.endswith("/journal.jsonl"):
         return False
     line = _last_line(path)

@@ -16,14 +16,12 @@ from kvmlab.host import Host
 from kvmlab.run import wait_for
 from kvmlab.virsh import virsh
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._live import pacing
-
 from .case import SPLIT, Travelling
 
 CEILING_MS = 500
 """Of every policy here."""
-_HIGHEST_MS = pacing.highest_ms(CEILING_MS)
-"""What a policy that goes by what it sees comes to, for a guest that does not fit."""
+FIRST_MS = 50
+"""The limit that a policy begins with which goes by what it sees."""
 LOWER_MS = 150
 """What a retune allows."""
 _ANY_GUEST: Mapping[str, Any] = {"forecast": "off"}
@@ -40,7 +38,7 @@ class Way:
     policy: object = "fast"
     post_copy: bool = False
     told: Mapping[str, str] = field(default_factory=dict)
-    """What the watcher tells when it is there, and is stopped right behind; empty: libvirt on the source is asked."""
+    """What the watcher tells when it is there, a pattern; it is stopped right behind. Empty: libvirt there is asked."""
     rounds_mbit: int = 0
     """From the second round over the memory on: much slower than the guest writes, also on a busy machine."""
     lasting_mbit: int = 0
@@ -67,8 +65,8 @@ WAYS = {
     Travelling.PAUSED: _acting(_MUST_FINISH, '"paused": true', lasts=True),
     Travelling.GIVING_UP: _acting(_BALANCED, '"given_up": "the guest'),
     Travelling.GIVEN_UP: _acting(_BALANCED, " s: given up: "),
-    Travelling.RAISING: _acting("balanced", f'"downtime_ms": {_HIGHEST_MS}'),
-    Travelling.RAISED: _acting("balanced", f" s: downtime limit {_HIGHEST_MS} ms"),
+    Travelling.RAISING: _acting("balanced", rf'"downtime_ms": (?!null|{FIRST_MS}\b)'),
+    Travelling.RAISED: _acting("balanced", rf" s: downtime limit (?!{FIRST_MS} )"),
     Travelling.HURRIED: Way(20, _HURRIED, post_copy=True),
     Travelling.HURRIED_TO_PAUSE: Way(20, _HURRIED),
 }

@@ -24,7 +24,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast imp
     Outlook,
     Past,
     Verdict,
-    first_limit_ms,
+    first_ms,
     need_s,
     outlook,
     ways_out,
@@ -433,7 +433,7 @@ def test_hot_sets_and_sweeps_are_told_apart() -> None:
 
 @pytest.mark.parametrize("ceiling_ms", [100, 299, 300, 500, 5000])
 def test_the_limit_begins_where_the_rule_begins(ceiling_ms: int) -> None:
-    assert first_limit_ms(ceiling_ms) == pacing.limit_ms(History(gib=2.0), ceiling_ms)
+    assert first_ms(ceiling_ms) == pacing.limit_ms(History(gib=2.0), ceiling_ms)
 
 
 class Clock:

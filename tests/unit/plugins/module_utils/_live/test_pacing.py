@@ -162,12 +162,12 @@ def history(*pauses_ms: int, at_s: float = 10.0, **more: Any) -> History:
         (history(), 50),
         (history(900), 50),
         (history(900, 600), 50),
-        (history(900, 600, 560), 450),
+        (history(900, 600, 560), 460),
         (history(400, 300, 290), 329),
         (history(400, 300, 290, downtime_ms=329, asked_s=9.5), 329),
         (history(300, 290, 290, 290, 290, downtime_ms=329, asked_s=7.5), 379),
-        (history(300, 290, 290, 290, 290, downtime_ms=440, asked_s=7.5), 450),
-        (history(300, 290, 290, downtime_ms=900), 450),
+        (history(300, 290, 290, 290, 290, downtime_ms=440, asked_s=7.5), 460),
+        (history(300, 290, 290, downtime_ms=900), 460),
     ],
 )
 def test_the_limit_by_what_was_seen(known: History, expected: int) -> None:
@@ -186,7 +186,7 @@ def test_the_first_limit_is_never_above_the_ceiling() -> None:
         (history(*[1000] * 40, at_s=60.0), 1000),
         (history(*[1000] * 9, *[800] * 31, at_s=60.0), None),
         (history(*[400] * 40, at_s=60.0, downtime_ms=400), None),
-        (history(*[400] * 40, at_s=60.0, downtime_ms=450), 400),
+        (history(*[400] * 40, at_s=60.0, downtime_ms=460), 400),
         (history(*[1000] * 40, at_s=60.0, throttling=True), None),
     ],
 )
@@ -226,3 +226,17 @@ def test_what_was_seen_of_a_trickle_does_not_count() -> None:
     again = waiting.with_sample(look(3, 2, 300)).with_sample(look(4, 3, 200))
     assert [one.iteration for one in again.rounds] == [3]
     assert not again.waiting
+
+
+@pytest.mark.parametrize(
+    ("mib_s", "ceiling_ms", "expected"),
+    [(0, 500, 460), (117, 500, 442), (20, 500, 360), (10, 500, 260), (4, 500, 100), (10, 100, 20), (10, 3000, 2760)],
+)
+def test_what_is_on_its_way_is_a_part_of_the_pause(mib_s: int, ceiling_ms: int, expected: int) -> None:
+    assert pacing.highest_ms(ceiling_ms, mib_s * MIB) == expected
+
+
+def test_a_link_that_is_slower_for_a_moment_does_not_take_the_limit_down() -> None:
+    slow = replace(history(300, 290, 290, downtime_ms=440), samples=(look(10.0, 4, 100, speed=4 * MIB),))
+    assert pacing.limit_ms(slow, 500) == 440
+    assert pacing.limit_ms(slow, 300) == 260
