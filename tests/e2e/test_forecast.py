@@ -84,7 +84,7 @@ def test_an_idle_guest_is_told_beforehand_and_afterwards(guest: str) -> None:
     assert done.code == 0, done.output
     (measured,) = done.of("live_forecast_info")
     (load,) = measured["loads"].values()
-    assert [one[0] for one in load["dirtied"]][-2:] == [1.0, 2.0]
+    assert {1.0, 2.0} < {one[0] for one in load["dirtied"]}, "libvirt's windows, and ours"
     assert 16 * MIB < load["resident_bytes"] < 256 * MIB
     assert measured["links"]["c2"]["bytes_s"] == pytest.approx(160 * 1000**2 / 8, rel=0.5)
     said = live_of(done)["outlook"]
