@@ -34,6 +34,8 @@ _WINDOW_S = 20.0
 """Dips are looked for so far back: the period of most of what guests do again and again."""
 _RAISE, _RAISE_S, _RAISE_ROUNDS = 1.15, 1.0, 2
 """A limit that should have done and did not is raised so much, after so long and so many rounds."""
+_WORTH_IT = 1.05
+"""A limit is not changed for less: what is known of the link is never quite the same twice."""
 CLOSER = 0.9
 """Less is noise."""
 _FEW_ROUNDS = 3
@@ -53,7 +55,8 @@ def limit_ms(history: History, ceiling_ms: int) -> int:
     wanted = int(MARGIN * _best_ms(_lately(history, _WINDOW_S)) + MARGIN_MS)
     if wanted <= asked and _has_failed(history):
         wanted = int(_RAISE * asked) + 1
-    return max(asked, min(highest_ms(ceiling_ms, history.bytes_s), wanted))
+    found = min(highest_ms(ceiling_ms, history.bytes_s), wanted)
+    return found if found >= _WORTH_IT * asked else asked
 
 
 def first_ms(ceiling_ms: int) -> int:

@@ -166,7 +166,7 @@ def history(*pauses_ms: int, at_s: float = 10.0, **more: Any) -> History:
         (history(400, 300, 290), 329),
         (history(400, 300, 290, downtime_ms=329, asked_s=9.5), 329),
         (history(300, 290, 290, 290, 290, downtime_ms=329, asked_s=7.5), 379),
-        (history(300, 290, 290, 290, 290, downtime_ms=440, asked_s=7.5), 460),
+        (history(300, 290, 290, 290, 290, downtime_ms=430, asked_s=7.5), 460),
         (history(300, 290, 290, downtime_ms=900), 460),
     ],
 )
