@@ -44,7 +44,7 @@ def _cell(dirty: str, link: int) -> LiveCell:
 
 
 CELLS = tuple(_cell(dirty, link) for dirty in DIRTY for link in LINKS)
-TUNING = tuple(f"{dirty}@160" for dirty in DIRTY)
+TUNING = tuple(f"{dirty}@{link}" for dirty in ("5", "20") for link in LINKS)
 """The cells that the forecast may be tuned on: what is said of its errors leaves them out."""
 SUBSET = ("0@320", "5@80", "20@160")
 """One that ends at once, one that needs a longer stop, and one that cannot end."""
