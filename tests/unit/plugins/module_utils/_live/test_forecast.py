@@ -16,15 +16,12 @@ from hypothesis import strategies as st
 from ansible_collections.kvmops.mobility.plugins.module_utils._live import forecast, pacing
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.curve import Curve
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast import (
-    DEVICES_MS,
-    IN_FLIGHT_BYTES,
     MIB,
     STARTING_S,
     Measured,
     Outlook,
     Past,
     Verdict,
-    first_ms,
     need_s,
     outlook,
     ways_out,
@@ -32,6 +29,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast imp
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import History
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.monitor import Bounds, Monitor, Report, Told, Tools
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.pacing import DEVICES_MS, IN_FLIGHT_BYTES, first_ms
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import (
     BALANCED,
     FAST,

@@ -47,9 +47,11 @@ def samples(name: str) -> Iterator[Sample]:
         yield Sample(seconds, stage, iteration, total, left, speed, dirty, downtime_limit_ms=limit)
 
 
-def replay(name: str, policy: Policy, **more: bool) -> tuple[History, list[tuple[float, Action]]]:
+def replay(
+    name: str, policy: Policy, *, post_copy: bool = False, throttling: bool = False
+) -> tuple[History, list[tuple[float, Action]]]:
     """What was known in the end, and what was done when; nothing is done any more once it was ended."""
-    known, done = History(gib=4.0, **more), []
+    known, done = History(gib=4.0, post_copy=post_copy, throttling=throttling), []
     for seen in samples(name):
         known = known.with_sample(seen)
         for action in decide(known, policy):
@@ -97,10 +99,10 @@ def test_the_same_with_post_copy_is_soon_over() -> None:
     assert at < 12
 
 
-@pytest.mark.parametrize("more", [{}, {"throttling": True}])
-def test_who_must_finish_is_made_to_unless_throttling_still_has_its_time(more: dict[str, bool]) -> None:
-    done = replay("borderline", MUST_FINISH, **more)[1]
-    assert isinstance(done[-1][1], ForceComplete) is not bool(more)
+@pytest.mark.parametrize("throttling", [False, True])
+def test_who_must_finish_is_made_to_unless_throttling_still_has_its_time(throttling: bool) -> None:
+    done = replay("borderline", MUST_FINISH, throttling=throttling)[1]
+    assert isinstance(done[-1][1], ForceComplete) is not throttling
 
 
 def test_the_hasty_one_of_novas_kind_has_its_steps_only() -> None:
