@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.plugins.test.core import TestModule
+from ansible.plugins.test import core
 from jinja2 import Environment, meta
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Transfer
@@ -343,5 +343,5 @@ def test_a_live_migration_is_taken_back_only_from_a_source_that_has_the_guest(
 
 def _holds(condition: str, variables: dict[str, Any]) -> bool:
     jinja = Environment()
-    jinja.tests.update(TestModule().tests())
+    jinja.tests.update(core.TestModule().tests())
     return bool(jinja.compile_expression(condition, undefined_to_none=False)(**variables))
