@@ -201,7 +201,8 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     (
         "LIVE_NOT_CONVERGING",
         "A live migration was given up: its time was over, or its disks came no closer to their end.",
-        "Use a more patient policy, allow auto_converge or post_copy, or wait until the guest writes less.",
+        "Wait until the guest writes less, allow a longer pause (live.max_downtime_ms), allow live.auto_converge or "
+        "live.post_copy, or use policy=must_finish.",
     ),
     (
         "LIVE_NOTHING_TO_CONFIRM",

@@ -36,6 +36,10 @@ _AGAIN_S = 1.0
 _QUIET_S = 1.0
 """No job for so long after the unit was ended: a request of its that was on its way has been heard by then."""
 _RECOVER = "Run kvmops.mobility.recover; until then start, resume and destroy it on neither side."
+_CONVERGE = (
+    "Wait until the guest writes less, allow a longer pause (live.max_downtime_ms), allow live.auto_converge or "
+    "live.post_copy, or use policy=must_finish."
+)
 
 
 @dataclass(frozen=True)
@@ -253,10 +257,8 @@ def _failure(now: Here, report: Mapping[str, Any]) -> MobilityError:
         return MobilityError("LIVE_ABORTED", name, "was given up, as was asked for, and goes on here.", "", **facts)
     given_up = str(report.get("given_up", ""))
     if given_up:
-        remedy = "Use a more patient policy, or allow auto_converge or post_copy, or wait until the guest writes less."
-        return MobilityError(
-            "LIVE_NOT_CONVERGING", name, f"was given up: {given_up}. It goes on here.", remedy, **facts
-        )
+        words = f"was given up: {given_up}. It goes on here."
+        return MobilityError("LIVE_NOT_CONVERGING", name, words, _CONVERGE, **facts)
     return MobilityError("LIVE_FAILED", name, f"goes on here: {words}", "Mend that, then run it again.", **facts)
 
 

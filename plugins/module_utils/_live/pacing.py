@@ -114,7 +114,8 @@ class Stuck:
         if self.pause_ms > ceiling_ms:
             return f"the guest would have to stop for about {self.pause_ms} ms, and {ceiling_ms} ms are allowed"
         return (
-            f"what was left was sent within {self.pause_ms} ms at best, and was still more than {ceiling_ms} ms allow"
+            f"what was left would have taken {self.pause_ms} ms at best, to which come what is on its way and the "
+            f"devices, and {ceiling_ms} ms are allowed"
         )
 
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast import GRAIN_BYTES, Past
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.outlook import GRAIN_BYTES, Past
 
 _T = TypeVar("_T")
 

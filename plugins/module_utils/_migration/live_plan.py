@@ -14,8 +14,9 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks import con
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks import live as checks
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Move
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import human_bytes
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast import Verdict, ways_out
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast import ways_out
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.outlook import Verdict
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import OnTimeout, Pace, Policy
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.schedule import downtime_steps, timeout_s
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (

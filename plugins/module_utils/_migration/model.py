@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast import Measured, Outlook
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Options
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.outlook import Measured, Outlook
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import Policy
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import (
     Capacity,

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import human_bytes
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast import (
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.outlook import (
     Outlook,
     Verdict,
     pause_words,

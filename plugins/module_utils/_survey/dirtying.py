@@ -15,7 +15,7 @@ from pathlib import Path
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import GuestDefinition
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast import GRAIN_BYTES
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.outlook import GRAIN_BYTES
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import LoadFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._survey.pages import Pages, Seen, memory
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast import Outlook, Past
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.outlook import Outlook, Past
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import ForecastFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration

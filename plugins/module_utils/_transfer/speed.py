@@ -27,6 +27,7 @@ _ONE_S = 12.0
 """Login included."""
 _ALL_S = 20.0
 """Peers that are not come to in that time are left out."""
+_TOO_MANY = "there were too many to measure all of them"
 _RECEIVER = """
 import os, time
 got, begun, since, last = 0, None, None, None
@@ -54,10 +55,13 @@ def measure(peers: Sequence[tuple[str, Peer]], monotonic: Callable[[], float]) -
         return {}
     began = monotonic()
     found = {}
-    with _noise() as noise:
-        for name, peer in peers:
-            late = monotonic() - began >= _ALL_S
-            found[name] = SpeedFacts(None, "there were too many to measure all of them") if late else _one(peer, noise)
+    try:
+        with _noise() as noise:
+            for name, peer in peers:
+                late = monotonic() - began >= _ALL_S
+                found[name] = SpeedFacts(None, _TOO_MANY) if late else _one(peer, noise)
+    except OSError as error:  # of the file: a forecast is not worth a move that fails for want of space
+        return {name: SpeedFacts(None, f"{tempfile.gettempdir()}: {error.strerror}") for name, _peer in peers}
     return found
 
 

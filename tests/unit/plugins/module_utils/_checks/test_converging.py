@@ -15,8 +15,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.catalogue 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Move
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.converging import prospect
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding, Severity
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast import Past, Verdict
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Options
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.outlook import Past, Verdict
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import (
     BALANCED,
     FAST,

@@ -18,10 +18,6 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._live.curve import
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast import (
     MIB,
     STARTING_S,
-    Measured,
-    Outlook,
-    Past,
-    Verdict,
     need_s,
     outlook,
     ways_out,
@@ -29,6 +25,13 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast imp
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import History
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.monitor import Bounds, Monitor, Report, Told, Tools
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.outlook import (
+    GRAIN_BYTES,
+    Measured,
+    Outlook,
+    Past,
+    Verdict,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.pacing import DEVICES_MS, IN_FLIGHT_BYTES, first_ms
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import (
     BALANCED,
@@ -40,6 +43,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy impor
     Policy,
 )
 from ansible_collections.kvmops.mobility.tests.unit import precopy
+from ansible_collections.kvmops.mobility.tests.unit.dirtied import BYTES, WINDOWS
 from ansible_collections.kvmops.mobility.tests.unit.precopy import Precopy, always, hot
 
 PLAIN = Options(copy_disks=False)
@@ -306,8 +310,6 @@ def test_as_plain_data(one: Measured) -> None:
 
 # --- whatever is measured --------------------------------------------------------------------------------------------
 
-BYTES = st.integers(0, 4096).map(lambda one: one * MIB // 4)
-WINDOWS = st.lists(st.tuples(st.sampled_from((0.1, 0.2, 0.5, 1.0, 2.0, 5.0)), BYTES), min_size=1, max_size=8)
 LINKS = st.integers(1, 4000).map(lambda one: one * MIB // 4)
 POLICIES = st.sampled_from((BALANCED, MUST_FINISH, NOVA, FAST, GENTLE))
 OPTIONS = st.builds(
@@ -373,57 +375,6 @@ def test_a_guest_that_writes_more_is_never_better_off(one: Measured, policy: Pol
     busier = replace(one, dirtied=tuple((seconds, int(amount * more)) for seconds, amount in one.dirtied))
     assert RANK[outlook(busier, policy, 2.0, PLAIN).verdict] <= RANK[outlook(one, policy, 2.0, PLAIN).verdict]
     assert (need_s(busier, PLAIN) or 0) >= (need_s(one, PLAIN) or 0) - 1e-9
-
-
-@given(st.integers(0, 2000), st.integers(0, 500), st.integers(0, 200), st.integers(0, 200), st.integers(1, 1000))
-def test_a_larger_hot_set_and_a_faster_sweep_need_more(
-    hot_mib: int, sweep_mib_s: int, hotter: int, faster: int, link: int
-) -> None:
-    less = Curve.through([(1.0, hot_mib + sweep_mib_s), (2.0, hot_mib + 2 * sweep_mib_s)])
-    more_hot, more_sweep = hot_mib + hotter, sweep_mib_s + faster
-    more = Curve.through([(1.0, more_hot + more_sweep), (2.0, more_hot + 2 * more_sweep)])
-    needs = [float("inf") if one is None else one for one in (less.need_s(link), more.need_s(link))]
-    assert needs[1] >= needs[0] * (1 - 1e-6) - 1e-6
-
-
-# --- the line through what was measured ------------------------------------------------------------------------------
-
-
-@given(WINDOWS)
-def test_the_line_is_above_all_that_was_measured_and_concave(windows: list[tuple[float, int]]) -> None:
-    line = Curve.through(windows)
-    known: dict[float, list[int]] = {}
-    for seconds, amount in windows:
-        known.setdefault(seconds, []).append(amount)
-    for seconds, amounts in known.items():
-        assert line.bytes_in(seconds) >= sum(amounts) / len(amounts) * (1 - 1e-9)
-    times = [one / 10 for one in range(0, 80)]
-    values = [line.bytes_in(one) for one in times]
-    steps = [after - before for before, after in zip(values, values[1:])]
-    assert all(one >= -1e-3 for one in steps)
-    assert all(after <= before + 1e-3 for before, after in zip(steps, steps[1:]))
-
-
-@given(WINDOWS, st.floats(0.001, 20))
-def test_how_long_it_takes_to_write_so_much(windows: list[tuple[float, int]], seconds: float) -> None:
-    line = Curve.through(windows)
-    assert line.seconds_for(line.bytes_in(seconds)) <= seconds * (1 + 1e-6) + 1e-9
-
-
-@given(WINDOWS)
-def test_a_guest_without_time_writes_nothing(windows: list[tuple[float, int]]) -> None:
-    line = Curve.through(windows)
-    assert line.slowed().bytes_in(0.0) == 0.0
-    assert line.slowed().bytes_in(5.0) <= line.bytes_in(5.0) * (1 + 1e-9) + 1e-6
-
-
-def test_hot_sets_and_sweeps_are_told_apart() -> None:
-    assert Curve.through(((1.0, 60), (2.0, 60))).lines == ((60.0, 0.0),)
-    assert Curve.through(((1.0, 60), (2.0, 120))).lines == ((0.0, 60.0),)
-    swept = Curve.through(((0.1, 6), (0.5, 30), (1.0, 60), (2.0, 60)))
-    assert [swept.bytes_in(one) for one in (0.0, 0.25, 1.0, 4.0)] == [0, 15, 60, 60]
-    assert Curve.through(((1.0, 60), (2.0, 50))).bytes_in(3.0) == 60
-    assert Curve.through(()).bytes_in(9.0) == 0
 
 
 # --- beside the rule that is followed --------------------------------------------------------------------------------
@@ -503,4 +454,4 @@ def test_a_simulated_guest_that_is_refused_would_not_have_got_there(writes: tupl
 
 
 def test_margins_are_what_is_documented() -> None:
-    assert (forecast.NEED_MARGIN, forecast.LINK_MARGIN, forecast.GRAIN_BYTES) == (1.5, 1.15, 2 * MIB)
+    assert (forecast.NEED_MARGIN, forecast.LINK_MARGIN, GRAIN_BYTES) == (1.5, 1.15, 2 * MIB)

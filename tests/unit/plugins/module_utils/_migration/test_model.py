@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast import Measured, Outlook, Past, Verdict
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.outlook import Measured, Outlook, Past, Verdict
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import OnTimeout, Pace, Policy
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import (
     Capacity,

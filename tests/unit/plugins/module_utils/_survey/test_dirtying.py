@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast import GRAIN_BYTES, Past
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.outlook import GRAIN_BYTES, Past
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import (
     ForecastFacts,
     LoadFacts,

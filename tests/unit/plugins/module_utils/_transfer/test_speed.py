@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,13 @@ def test_too_many_peers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     found = measure([("c2", PEER), ("c3", PEER)], lambda: next(times))
     assert found["c2"] == SpeedFacts(200)
     assert "too many" in found["c3"].reason
+
+
+def test_no_space_for_what_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.TemporaryFile", partial(Path("/dev/full").open, "w+b", buffering=0))
+    found = measure([("c2", PEER), ("c3", PEER)], lambda: 0.0)
+    assert [one.bytes_s for one in found.values()] == [None, None]
+    assert all("No space left" in one.reason for one in found.values())
     assert measure([], time.monotonic) == {}
 
 
