@@ -16,12 +16,11 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from kvmlab.host import Host
 
-from ansible_collections.kvmops.mobility.bench.moves import attempts, live_cells, matrix, store, ways
+from ansible_collections.kvmops.mobility.bench.moves import asked, attempts, live_cells, matrix, store
 from ansible_collections.kvmops.mobility.bench.moves.guests import FAILURES
 from ansible_collections.kvmops.mobility.bench.moves.live_cells import LiveCell
 from ansible_collections.kvmops.mobility.bench.outage import turns
@@ -54,26 +53,14 @@ def order(runs: list[dict[str, Any]], options: argparse.Namespace) -> Iterator[t
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """What was asked for; cells and methods as such."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = asked.parser(__doc__, "usual", live_cells.BUDGET_S, RESULTS)
     add = parser.add_argument
-    add("--cells", default="all", help=f"of {', '.join(one.name for one in live_cells.CELLS)}; tuning, subset, all")
-    add("--methods", default="usual", help=f"of {', '.join(ways.WAYS)}; usual, all (default usual)")
-    add("--proof", default=ways.PROOFS[0], help=f"what follows a refusal: of {', '.join(ways.PROOFS)}; empty: none")
-    add("--repeats", type=int, default=1)
-    add("--budget", type=float, default=live_cells.BUDGET_S, help="seconds that libvirt's job may take (default 120)")
+    names = ", ".join(one.name for one in live_cells.CELLS)
+    add("--cells", default="all", help=f"of {names}; tuning, subset, all (default all)")
     add("--period", type=float, default=0.5, help="seconds between two looks at libvirt's job (default 0.5)")
     add("--curves", action="store_true", help="keep how each run went, too, and not only how it ended")
     add("--hold", action="store_true", help="a run that does not end by itself, or may not end so, is a failure")
-    add("--output", type=Path, default=RESULTS, help="where results are added to")
-    add("--page", action="store_true", help="measure nothing; write the tables of the guide, and a page with plots")
-    options = parser.parse_args(arguments)
-    try:
-        options.cells = live_cells.choose(options.cells)
-        options.methods = ways.choose(options.methods)
-        options.proof = ways.choose(options.proof) if options.proof else []
-    except ValueError as error:
-        parser.error(str(error))
-    return options
+    return asked.understand(parser, arguments, live_cells.CELLS)
 
 
 def main() -> int:

@@ -20,7 +20,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ansible_collections.kvmops.mobility.bench import live
-from ansible_collections.kvmops.mobility.bench.moves import attempts, document, live_cells, matrix, store, svg, ways
+from ansible_collections.kvmops.mobility.bench.moves import (
+    asked,
+    attempts,
+    document,
+    live_cells,
+    matrix,
+    store,
+    svg,
+    ways,
+)
 from ansible_collections.kvmops.mobility.bench.moves.jobs import CURVES, Curve
 from ansible_collections.kvmops.mobility.bench.moves.matrix import Results
 
@@ -78,25 +87,11 @@ def write(path: Path) -> int:
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """What was asked for; cells and methods as such."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    add = parser.add_argument
+    parser = asked.parser(__doc__, ",".join(METHODS), BUDGET_S, RESULTS)
     names = ", ".join(one.name for one in live_cells.HARD)
-    add("--cells", default=live_cells.STRESS, help=f"of {names} (default {live_cells.STRESS})")
-    more = "usual, all (default usual, balanced-anyway)"
-    add("--methods", default=",".join(METHODS), help=f"of {', '.join(ways.WAYS)}; {more}")
-    add("--proof", default=ways.PROOFS[0], help=f"what follows a refusal: of {', '.join(ways.PROOFS)}; empty: none")
-    add("--repeats", type=int, default=1)
-    add("--budget", type=float, default=BUDGET_S, help=f"seconds that libvirt's job may take (default {BUDGET_S:g})")
-    add("--output", type=Path, default=RESULTS, help="where results are added to")
-    add("--page", action="store_true", help="measure nothing; write the guide's table, and a page with plots")
-    options = parser.parse_args(arguments)
+    parser.add_argument("--cells", default=live_cells.STRESS, help=f"of {names} (default {live_cells.STRESS})")
+    options = asked.understand(parser, arguments, live_cells.HARD)
     options.period, options.curves = 0.25, True
-    try:
-        options.cells = live_cells.choose(options.cells, live_cells.HARD)
-        options.methods = ways.choose(options.methods)
-        options.proof = ways.choose(options.proof) if options.proof else []
-    except ValueError as error:
-        parser.error(str(error))
     return options
 
 

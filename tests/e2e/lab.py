@@ -9,8 +9,9 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -145,6 +146,23 @@ def destroy(*names: str) -> None:
     """Remove these guests on both hosts, and what was kept of their migrations."""
     parallel(lambda name: run("guest", "destroy", name), names)
     parallel(lambda host: remote(host, "forget", list(names)), HOSTS)
+
+
+def shape(mbit: int, *, check: bool = True) -> None:
+    """What each host's link carries; 0: as much as it can."""
+    for host in HOSTS:
+        run("shape", host, str(mbit), check=check)
+
+
+@contextmanager
+def guest(name: str, *options: str) -> Iterator[str]:
+    """One guest, for as long as the block; links that were made slow meanwhile are as before afterwards."""
+    create(name, *options)
+    try:
+        yield name
+    finally:
+        shape(0, check=False)
+        destroy(name)
 
 
 def guests() -> dict[str, str]:

@@ -12,7 +12,7 @@ from itertools import groupby
 import pytest
 
 from ansible_collections.kvmops.mobility.tests.e2e import lab
-from ansible_collections.kvmops.mobility.tests.e2e.lab import HOSTS, PREFIX
+from ansible_collections.kvmops.mobility.tests.e2e.lab import PREFIX
 from ansible_collections.kvmops.mobility.tests.e2e.play import Run, play
 
 FLEET = tuple(f"{PREFIX}fleet{number}" for number in range(3))
@@ -28,12 +28,10 @@ def fleet() -> Iterator[tuple[str, ...]]:
     """Guests that each write so much that they come through with the whole link, not with a third of it."""
     lab.parallel(lambda name: lab.create(name, "--ticks", "--load", "memory=8"), FLEET)
     try:
-        for host in HOSTS:
-            lab.run("shape", host, str(LINK_MBIT))
+        lab.shape(LINK_MBIT)
         yield FLEET
     finally:
-        for host in HOSTS:
-            lab.run("shape", host, "0", check=False)
+        lab.shape(0, check=False)
         lab.destroy(*FLEET)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmops.mobility.tests.e2e import lab, snapshot
-from ansible_collections.kvmops.mobility.tests.e2e.lab import HOSTS, PREFIX
+from ansible_collections.kvmops.mobility.tests.e2e.lab import PREFIX
 from ansible_collections.kvmops.mobility.tests.e2e.play import Run, play
 
 GUEST = f"{PREFIX}forecast"
@@ -25,19 +25,13 @@ def migrate(*options: str, **variables: Any) -> Run:
 
 @pytest.fixture
 def guest(request: pytest.FixtureRequest) -> Iterator[str]:
-    lab.create(GUEST, *request.param)
-    try:
-        yield GUEST
-    finally:
-        for host in HOSTS:
-            lab.run("shape", host, "0", check=False)
-        lab.destroy(GUEST)
+    with lab.guest(GUEST, *request.param) as name:
+        yield name
 
 
 @pytest.fixture
 def narrow(guest: str) -> str:
-    for host in HOSTS:
-        lab.run("shape", host, str(LINK_MBIT))
+    lab.shape(LINK_MBIT)
     return guest
 
 
@@ -78,8 +72,7 @@ class TestOneThatWritesFasterThanTheLink:
 
 @pytest.mark.parametrize("guest", [("--ticks",)], indirect=True)
 def test_an_idle_guest_is_told_beforehand_and_afterwards(guest: str) -> None:
-    for host in HOSTS:
-        lab.run("shape", host, "160")
+    lab.shape(160)
     done = migrate()
     assert done.code == 0, done.output
     (measured,) = done.of("live_forecast_info")

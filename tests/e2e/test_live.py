@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,20 +59,14 @@ def units() -> dict[str, str]:
 
 @pytest.fixture
 def guest(request: pytest.FixtureRequest) -> Iterator[str]:
-    lab.create(GUEST, *request.param)
-    try:
-        yield GUEST
-    finally:
-        for host in HOSTS:
-            lab.run("shape", host, "0", check=False)
-        lab.destroy(GUEST)
+    with lab.guest(GUEST, *request.param) as name:
+        yield name
 
 
 @pytest.fixture
 def narrow(guest: str) -> str:
     """The guest's memory does not fit through the link."""
-    for host in HOSTS:
-        lab.run("shape", host, str(LINK_MBIT))
+    lab.shape(LINK_MBIT)
     return guest
 
 
@@ -87,10 +81,6 @@ class Running:
 
     def _work(self) -> None:
         self.done = migrate(**self._variables)
-
-    @property
-    def ended(self) -> bool:
-        return not self._thread.is_alive()
 
     def end(self) -> Run:
         self._thread.join(400)
@@ -199,8 +189,7 @@ class TestWhileItGoesOn:
     "guest", [("--ticks", "--allocated-gib", "1", "--content", "mixed", "--root-gib", "2")], indirect=True
 )
 def test_abort_while_disks_are_copied(guest: str) -> None:
-    for host in HOSTS:
-        lab.run("shape", host, str(LINK_MBIT))
+    lab.shape(LINK_MBIT)
     with running() as one:
         lab.wait_for(
             "disks to be copied",
@@ -212,9 +201,8 @@ def test_abort_while_disks_are_copied(guest: str) -> None:
     holds_here(one.end(), "LIVE_ABORTED")
 
 
-def seen_in(job_of: Callable[[], str], pattern: str) -> Callable[[], bool]:
-    """Whether libvirt's words about the job ever have that."""
-    return lambda: re.search(pattern, job_of()) is not None
+def slows_down() -> bool:
+    return re.search(r"Auto converge throttle:\s+[1-9]", job()) is not None
 
 
 @pytest.mark.parametrize("guest", [("--ticks", "--load", "memory=32,disk=1")], indirect=True)
@@ -231,34 +219,29 @@ class TestHowItIsCarriedOut:
         assert "compression_pages" in " ".join(back.of("live_arrive")[0]["statistics"])
 
     def test_slowed_down_until_it_fits_through(self, guest: str) -> None:
-        for host in HOSTS:
-            lab.run("shape", host, str(THROTTLING_MBIT))
+        lab.shape(THROTTLING_MBIT)
         with running(policy="fast", live={"auto_converge": True}) as one:
-            lab.wait_for("the guest to be slowed down", seen_in(job, r"Auto converge throttle:\s+[1-9]"), timeout_s=180)
+            lab.wait_for("the guest to be slowed down", slows_down, timeout_s=180)
         arrived(one.end())
 
     def test_post_copy_wins_over_slowing_down(self, guest: str) -> None:
-        for host in HOSTS:
-            lab.run("shape", host, str(LINK_MBIT))
+        lab.shape(LINK_MBIT)
         with running(live={"auto_converge": True, "post_copy": True}) as one:
             lab.wait_for("memory to be sent", sends_memory, timeout_s=120)
             forced = play("force_complete", {"vm": guest}, timeout_s=120)
             assert forced.code == 0, forced.output
             assert [found["by"] for found in forced.of("live_control")] == ["post-copy"]
-            for host in HOSTS:
-                lab.run("shape", host, str(CRAWLING_MBIT))
+            lab.shape(CRAWLING_MBIT)
             assert "post-copy" in state("c1")
             refused = play("abort", {"vm": guest}, timeout_s=120)
-            for host in HOSTS:
-                lab.run("shape", host, "0")
+            lab.shape(0)
             assert any("ABORT_TOO_LATE" in words for words in refused.failures()), refused.output
         done = one.end()
         arrived(done)
         assert "LIVE_OPTION_LEFT_OUT" in done.findings(guest, "warn")
 
     def test_another_policy_and_bandwidth_while_it_goes_on(self, guest: str) -> None:
-        for host in HOSTS:
-            lab.run("shape", host, str(LINK_MBIT))
+        lab.shape(LINK_MBIT)
         with running(policy="gentle") as one:
             lab.wait_for("memory to be sent", sends_memory, timeout_s=120)
             slower = play("retune", {"vm": guest, "live": {"bandwidth_mib_s": 3}}, timeout_s=120)

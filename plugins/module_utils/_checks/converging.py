@@ -16,8 +16,9 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes impo
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Move
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding, Severity
 from ansible_collections.kvmops.mobility.plugins.module_utils._live import forecast
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast import MIB, Measured, Outlook, Verdict
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast import MIB
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Options
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.outlook import Measured, Outlook, Verdict
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import Pace, Policy
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.schedule import data_gib
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Forecasting
