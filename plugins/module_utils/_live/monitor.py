@@ -12,7 +12,7 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -164,6 +164,8 @@ class Tools:
     """Tell, before it is so, that the guest may run on the destination."""
     share: Callable[[Sample | None, bool], Turn | None] = lambda _seen, _urgent: None
     """Asked with each look, also the last one, which sees no job: whose turn it is on the link. None: as before."""
+    heard: Callable[[], Sequence[str]] = tuple
+    """What others have done to it since it was asked last, in words."""
 
 
 class Patience:
@@ -209,6 +211,7 @@ class Monitor:
         while self._look():
             self._tell()
             self._tools.sleep(self._poll_s)
+        self._hear()
         self._report.ended = True
         self._report.error = self._work.error if self._work else self._report.error
         self._report.statistics = self._job.last()
@@ -234,6 +237,7 @@ class Monitor:
     def _look(self) -> bool:
         """One look, and what follows from it; whether it goes on."""
         seen = self._job.look(self._tools.clock() - self._report.began_at)
+        self._hear()
         self._share(seen)
         if seen is None:
             return self._works
@@ -247,6 +251,10 @@ class Monitor:
         for action in self._actions(told, seen):
             self._act(action, seen)
         return True
+
+    def _hear(self) -> None:
+        elapsed_s = self._tools.clock() - self._report.began_at
+        self._report.done += [f"{elapsed_s:.1f} s: {words}" for words in self._tools.heard()]
 
     def _share(self, seen: Sample | None) -> None:
         """Take of the link what the others that leave here let it have."""

@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, NotFound
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt import pidfile
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connection import connect
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain, Pause
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
@@ -29,6 +30,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._live.monitor impo
     Work,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.neighbours import Neighbours
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.silence import Silence, Vigil
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Live, Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
@@ -100,12 +102,22 @@ class Program:
     def run(self) -> None:
         """Until it is over. A libvirt that went away, or that had no answer, is asked again: what it did for us, it may
         still be doing."""
+        with self._vigil() as vigil:
+            self._watch(vigil)
+
+    def _vigil(self) -> Vigil:
+        """Not in post-copy: a link that breaks then is mended, and QEMU waits for that."""
+        found = pidfile.process_id(self._migration.name)
+        silence = Silence(found, self._migration.destination_address, self._monotonic) if found else None
+        return Vigil(silence, lambda: not self._book.switched())
+
+    def _watch(self, vigil: Vigil) -> None:
         uri, lost_at = self._ordered.uri, None
         while True:
             began = self._monotonic()
             try:
                 with self._connect(uri) as connection:
-                    self._once(Hypervisor(connection))
+                    self._once(Hypervisor(connection), vigil)
                     return
             except NotFound:
                 self._end("")  # it left between two questions
@@ -136,7 +148,7 @@ class Program:
         found = self._book.report()
         return Report.from_result(found) if found else None
 
-    def _once(self, hypervisor: Hypervisor) -> None:
+    def _once(self, hypervisor: Hypervisor, vigil: Vigil) -> None:
         earlier = self._report()
         domain, job = hypervisor.find(self._migration.uuid), hypervisor.job(self._migration.uuid)
         if domain is None or job is None:
@@ -152,7 +164,7 @@ class Program:
         job.listen()
         mib_s = self._book.bandwidth_mib_s(self._live.options.bandwidth_mib_s)
         work = self._work(domain, job, mib_s, begun=earlier is not None)
-        Monitor(job, work, self._bounds(mib_s), self._tools(mib_s), report).watch()
+        Monitor(job, work, self._bounds(mib_s), self._tools(mib_s, vigil), report).watch()
         run_again(self._book, domain, job)
 
     def _end_with(self, report: Report) -> None:
@@ -193,7 +205,7 @@ class Program:
             bandwidth_mib_s=mib_s,
         )
 
-    def _tools(self, mib_s: int) -> Tools:
+    def _tools(self, mib_s: int, vigil: Vigil) -> Tools:
         book = self._book
         return Tools(
             clock=self._clock,
@@ -202,4 +214,5 @@ class Program:
             write=book.write_report,
             switch=book.switch,
             share=Neighbours(book, self._migration.name, mib_s, self._clock).share,
+            heard=vigil.heard,
         )

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import GuestDefinition
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt import pidfile
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.outlook import GRAIN_BYTES
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import LoadFacts
@@ -32,7 +32,6 @@ _LOOKS = 41
 _PAGES, _PAGES_LEAST = 1024, 128
 """Of all guests together. To look at one costs a core some 5 microseconds, so that all take a twentieth of it."""
 _MOST_S = 20.0
-_PIDFILES = "/run/libvirt/qemu"
 _RUNNING = ("running", "blocked")
 
 
@@ -147,7 +146,7 @@ def measure(
     libvirt_version: int,
     monotonic: Callable[[], float],
     sleep: Callable[[float], None],
-    pidfiles: str = _PIDFILES,
+    pidfiles: str = pidfile.DIRECTORY,
 ) -> dict[str, LoadFacts]:
     """What each of *domains* writes, by UUID; why not, where that could not be measured.
 
@@ -202,9 +201,11 @@ def _guest(domain: Domain, count: int, libvirt_version: int, pidfiles: str) -> _
 
 def _pages(name: str, size: int, count: int, pidfiles: str) -> Pages | None:
     """None where its memory cannot be looked at: then libvirt's windows are all there is."""
+    process_id = pidfile.process_id(name, pidfiles)
+    if process_id is None or not size:
+        return None
     try:
-        process_id = int(Path(pidfiles, f"{name}.pid").read_text(encoding="ascii").strip())
-        where = memory(process_id, size) if size else None
+        where = memory(process_id, size)
         return Pages(process_id, where, count) if where else None
     except (OSError, ValueError):
         return None

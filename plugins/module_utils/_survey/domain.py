@@ -17,6 +17,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._disk import direc
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import DiskElement, GuestDefinition
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit import live_difference
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt import pidfile
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import DiskFacts, DomainFacts, LinkFacts
@@ -24,7 +25,6 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts i
 _BLOCK = 512
 _LINKS = 200
 """QEMU opens no longer chains."""
-_PIDFILES = "/run/libvirt/qemu"
 
 
 def disk_paths(domains: Sequence[Domain]) -> Mapping[str, tuple[str, ...]]:
@@ -111,10 +111,10 @@ def _users_below(own: str, domain: Domain, neighbours: Mapping[str, tuple[str, .
     return tuple(sorted(name for name in users if name != domain.name))
 
 
-def _uptime_s(name: str, now: float, pidfiles: str = _PIDFILES) -> int | None:
+def _uptime_s(name: str, now: float, pidfiles: str = pidfile.DIRECTORY) -> int | None:
     """Seconds since the QEMU process started, by the age of its pid file; None when libvirt keeps it elsewhere."""
     try:
-        return max(0, int(now - os.stat(f"{pidfiles}/{name}.pid").st_mtime))
+        return max(0, int(now - pidfile.path(name, pidfiles).stat().st_mtime))
     except OSError:
         return None
 

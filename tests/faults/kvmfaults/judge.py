@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -177,7 +178,7 @@ def judge_watch(told: Mapping[str, Any], verdict: Verdict, ceiling_ms: int, most
     """What the watchers of a live migration have done, one after the other: no limit above *ceiling_ms*, none above
     *most_ms* at the end, and nobody made it finish twice. *told* is empty where a power loss took that away."""
     done = [str(line) for line in told.get("done", ()) if ": refused: " not in line]
-    limits = [int(words.split()[-2]) for words in done if " s: downtime limit " in words]
+    limits = [int(found) for words in done for found in re.findall(r" s: downtime limit (\d+) ms", words)]
     if max(limits, default=0) > ceiling_ms or (told.get("downtime_ms") or 0) > most_ms:
         verdict.lost.append(f"its downtime limit was above what was allowed: {'; '.join(done)}")
     for what in (" s: post-copy: ", " s: guest paused: "):

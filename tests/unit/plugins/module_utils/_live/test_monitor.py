@@ -93,7 +93,11 @@ class Watching:
         bounds = replace(Bounds(2.0, post_copy=False, was_paused=False, patience_s=120.0), **more)
         self.turns: list[Turn | None] = more_turns
         self.asked: list[tuple[bool, bool]] = []
-        tools = Tools(self.clock, self.clock.sleep, lambda: self.told, self.written.append, self._switch, self._share)
+        self.heard: list[list[str]] = []
+        tools = Tools(
+            *(self.clock, self.clock.sleep, lambda: self.told, self.written.append, self._switch, self._share),
+            heard=lambda: self.heard.pop(0) if self.heard else [],
+        )
         self.monitor = Monitor(job, work, bounds, tools, report)
 
     def _switch(self) -> None:
@@ -128,6 +132,17 @@ def test_it_looks_closer_where_it_goes_by_what_it_sees() -> None:
     watching.watch()
     assert watching.clock() - watching.began_at == pytest.approx(2 * POLL_S + 20 * CLOSE_POLL_S)
     assert len(watching.written) <= 8  # twice a second, before what is done, and at the end
+
+
+def test_what_others_have_done_to_it_is_told_too() -> None:
+    watching = Watching(Job((Stage.MEMORY, 2)))
+    watching.heard = [["its connection was ended"], [], ["another, too"]]
+    done = watching.watch().done
+    assert [words for words in done if "downtime" not in words] == [
+        "0.0 s: its connection was ended",
+        "1.0 s: another, too",
+    ]
+    assert watching.written[-1]["done"] == done
 
 
 def test_what_libvirt_did_not_take_is_not_asked_for_again() -> None:
