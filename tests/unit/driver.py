@@ -236,6 +236,7 @@ class Handle:
         return 300
 
     def migrateSetMaxDowntime(self, downtime_ms: int, _flags: int) -> None:  # noqa: N802 - libvirt's name
+        self._must_run()
         self._travel.ask("migrateSetMaxDowntime", downtime_ms)
 
     def migrateSetMaxSpeed(self, mib_s: int, _flags: int) -> None:  # noqa: N802 - libvirt's name

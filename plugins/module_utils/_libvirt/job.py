@@ -133,7 +133,7 @@ class Job:
         stage = self._stage()
         if stage is None and stats["type"] not in (libvirt.VIR_DOMAIN_JOB_BOUNDED, libvirt.VIR_DOMAIN_JOB_UNBOUNDED):
             stage = Stage.ENDING
-        return sample(stats, elapsed_s, stage, self._limit_ms())
+        return sample(stats, elapsed_s, stage, self.limit_ms())
 
     def _stage(self) -> Stage | None:
         """What the domain's state says of post-copy; None: nothing."""
@@ -149,7 +149,8 @@ class Job:
         }
         return stages.get(reason)
 
-    def _limit_ms(self) -> int:
+    def limit_ms(self) -> int:
+        """What QEMU may stop the guest for; 0 where libvirt does not say."""
         try:
             return int(self._do("read its downtime limit", lambda: self._handle.migrateGetMaxDowntime(0)))
         except MobilityError:

@@ -97,6 +97,8 @@ class Report:
     began_at: float
     sample: Sample | None = None
     downtime_ms: int | None = None
+    limit_before_ms: int = 0
+    """What it was before anybody set it; 0: not known."""
     done: list[str] = field(default_factory=list)
     """What was done to it, in words, each with its second."""
     given_up: str = ""
@@ -114,6 +116,7 @@ class Report:
             "began_at": self.began_at,
             "sample": self.sample.as_result() if self.sample else None,
             "downtime_ms": self.downtime_ms,
+            "limit_before_ms": self.limit_before_ms,
             "done": self.done,
             "given_up": self.given_up,
             "paused": self.paused,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -56,6 +56,13 @@ def run_again(book: Book, domain: Domain, job: Job) -> None:
     except MobilityError:
         if domain.pause() is Pause.ASKED:  # another one of us was not faster
             raise
+
+
+def _put_back(job: Job, report: Report) -> None:
+    """QEMU keeps its limit where the guest stays: whoever migrates it next without one of their own would have ours."""
+    if report.limit_before_ms and report.downtime_ms is not None:
+        with suppress(MobilityError):  # it has left
+            job.set_downtime(report.limit_before_ms)
 
 
 def main(words: Sequence[str]) -> int:
@@ -154,7 +161,7 @@ class Program:
         if domain is None or job is None:
             self._end("" if earlier else "no such domain on this hypervisor.")
             return
-        report = earlier or Report(self._clock())
+        report = earlier or Report(self._clock(), limit_before_ms=job.limit_ms())
         report.ended = False
         self._book.write_report(report.as_result())
         if earlier is None and self._book.aborted():
@@ -166,6 +173,7 @@ class Program:
         work = self._work(domain, job, mib_s, begun=earlier is not None)
         Monitor(job, work, self._bounds(mib_s), self._tools(mib_s, vigil), report).watch()
         run_again(self._book, domain, job)
+        _put_back(job, report)
 
     def _end_with(self, report: Report) -> None:
         report.ended = True

@@ -24,7 +24,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._command import Co
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, TimedOut
 
 SILENT_S = 30.0
-"""Longer than libvirt, as it is shipped, waits for a sign of life: five times five seconds, and five more at the most."""
+"""As long as libvirt, as it is shipped, waits for a sign of life at the most: six times five seconds."""
 PERIOD_S = 2.0
 _SS_S = 10.0
 _LINE = re.compile(r"^(?:ESTAB|FIN-WAIT-1)\s+\d+\s+(?P<waiting>\d+)\s+(?P<local>\S+)\s+(?P<peer>\S+)\s")

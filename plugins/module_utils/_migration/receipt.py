@@ -60,8 +60,10 @@ class Carried:
     downtime_net_ms: int | None
     """Without what it takes to hand the control over from one host to the other."""
     seconds: float | None
-    bytes_sent: int | None
-    """Memory and disks; pages that the guest wrote meanwhile count each time."""
+    memory_bytes: int | None
+    """What was sent of it; pages that the guest wrote meanwhile count each time."""
+    disk_bytes: int | None
+    """What was gone through of copied disks; what is empty counts, though it is not sent."""
     iterations: int | None
     """Rounds over the memory."""
     done: tuple[str, ...]
@@ -80,9 +82,11 @@ class Carried:
             net = self.downtime_net_ms
             rest = f" ({net} ms without the hand-over between the hosts)" if net is not None else ""
             lines.append(f"  outage           {self.downtime_ms} ms by libvirt's count{rest}")
-        if self.bytes_sent is not None:
-            rounds = f" in {self.iterations} round(s) over the memory" if self.iterations else ""
-            lines.append(f"  sent             {human_bytes(self.bytes_sent)}{rounds}")
+        if self.memory_bytes is not None:
+            rounds = f" in {self.iterations} round(s)" if self.iterations else ""
+            lines.append(f"  sent             {human_bytes(self.memory_bytes)} of memory{rounds}")
+        if self.disk_bytes:
+            lines.append(f"  mirrored         {human_bytes(self.disk_bytes)} of disks, what is empty counted")
         return lines
 
     def as_result(self) -> dict[str, Any]:
@@ -254,7 +258,8 @@ def _carried(source: Sequence[Entry], destination: Sequence[Entry], said: Outloo
         downtime_ms=_number(told, "downtime"),
         downtime_net_ms=_number(told, "downtime_net"),
         seconds=None if elapsed is None else elapsed / 1000,
-        bytes_sent=_number(told, "data_processed"),
+        memory_bytes=_number(told, "memory_processed"),
+        disk_bytes=_number(told, "disk_processed"),
         iterations=_number(told, "memory_iteration"),
         done=tuple(str(one) for one in state.get("done", ())),
         memory_bytes_s=_number(told, "memory_bps"),

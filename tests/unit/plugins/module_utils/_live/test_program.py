@@ -263,6 +263,34 @@ def test_a_guest_that_was_paused_and_has_left(here: Side) -> None:
     assert run(here)["error"] == ""
 
 
+def limits(side: Side) -> list[int]:
+    """Those that QEMU was given, in their order."""
+    return [one[1] for one in side.travel.asked if one[0] == "migrateSetMaxDowntime"]
+
+
+def test_a_guest_that_stays_has_the_limit_that_it_had(here: Side) -> None:
+    here.tell(limit_before_ms=300)
+    here.travel.memory()
+    looks = iter(range(3))
+    here.travel.on["jobStats"] = lambda: next(looks, None) is None and here.travel.end()
+    run(here)
+    assert limits(here) == [50, 300]
+
+
+def test_one_that_had_left_has_none_to_have(here: Side) -> None:
+    here.tell(limit_before_ms=300, downtime_ms=50)
+    here.travel.memory()
+    looks = iter(range(2))
+
+    def look() -> None:
+        if next(looks, None) is None:
+            here.leave()
+
+    here.travel.on["jobStats"] = look
+    assert run(here)["ended"]
+    assert 300 not in limits(here)
+
+
 def test_a_guest_that_is_gone(here: Side) -> None:
     here.leave()
     assert run(here)["error"] == "no such domain on this hypervisor."

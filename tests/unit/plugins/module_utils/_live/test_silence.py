@@ -84,10 +84,10 @@ def test_what_ss_says() -> None:
             "",
         ]
     )
-    local, peer = MEMORY.split()
+    (local, peer), (another, disks) = MEMORY.split(), DISKS.split()
     assert list(connections(said, 280)) == [
         Connection(local, peer, held=True, waits=True, acknowledged_s=31.4),
-        Connection(*DISKS.split(), held=True, waits=False, acknowledged_s=60.0),
+        Connection(another, disks, held=True, waits=False, acknowledged_s=60.0),
         Connection(local, peer, held=False, waits=True, acknowledged_s=2.5),
     ]
 
@@ -114,7 +114,7 @@ def test_silent_for_as_long_as_libvirt_waits(ss: Ss) -> None:
 
 
 def test_the_silence_of_the_memory_is_that_of_the_disks(ss: Ss) -> None:
-    """libvirt gives it up after 28 seconds; QEMU lets go of the memory's connection, and flushes the disks on theirs."""
+    """libvirt gives it up after 28 seconds; QEMU drops the memory's connection, and flushes the disks on theirs."""
     since = ss.cut()
     ss.passes(28, lambda: [line(MEMORY, 2**21, since()), line(DISKS, 0, since())])
     left = line(MEMORY, 2**21, 30, process_id=None, state="FIN-WAIT-1")
@@ -204,5 +204,5 @@ def test_a_real_connection_is_found_and_ended() -> None:
             assert one.acknowledged_s < 60
             silence = Silence(os.getpid(), "127.0.0.1", time.monotonic)
             assert silence.end(one).endswith("was ended")
-            with pytest.raises(OSError, match="abort|reset"):
+            with pytest.raises(OSError, match=r"abort|reset"):
                 client.recv(1)

@@ -280,7 +280,9 @@ STATISTICS = {
     "downtime": 35,
     "downtime_net": 31,
     "time_elapsed": 940,
-    "data_processed": 3 * 2**30,
+    "data_processed": 4 * 2**30,
+    "memory_processed": 3 * 2**30,
+    "disk_processed": 2**30,
     "memory_iteration": 4,
 }
 
@@ -318,7 +320,7 @@ def carried(**state: Any) -> tuple[Any, Any]:
 def test_a_live_migration_that_went_well() -> None:
     found = build(live_migration(), Phase.MOVE, *carried(statistics=STATISTICS, done=["3.0 s: downtime limit 50 ms"]))
     assert (found.status, found.shown, found.where, found.outage) == (Status.COMPLETED, "completed", "c2", None)
-    assert found.carried == Carried(35, 31, 0.94, 3 * 2**30, 4, ("3.0 s: downtime limit 50 ms",))
+    assert found.carried == Carried(35, 31, 0.94, 3 * 2**30, 2**30, 4, ("3.0 s: downtime limit 50 ms",))
     assert [(one.step, one.seconds, one.did) for one in found.steps if one.step == "live"] == [
         ("live", 31.0, "start, live")
     ]
@@ -328,7 +330,8 @@ def test_a_live_migration_that_went_well() -> None:
     for words in (
         "  done to it       3.0 s: downtime limit 50 ms",
         "  outage           35 ms by libvirt's count (31 ms without the hand-over between the hosts)",
-        "  sent             3 GiB in 4 round(s) over the memory",
+        "  sent             3 GiB of memory in 4 round(s)",
+        "  mirrored         1 GiB of disks, what is empty counted",
     ):
         assert words in lines
     data = json.loads(json.dumps(found.as_result()))
@@ -358,7 +361,7 @@ def test_what_the_source_did_not_hear_of_the_end_the_destination_may_have() -> N
     arrived = step(Step.ARRIVE, 132.0, 132.5, statistics={"downtime": 40})
     found = build(live_migration(), Phase.MOVE, source, (*destination, *arrived)).carried
     assert found is not None
-    assert (found.downtime_ms, found.downtime_net_ms, found.bytes_sent) == (40, None, None)
+    assert (found.downtime_ms, found.downtime_net_ms, found.memory_bytes, found.disk_bytes) == (40, None, None, None)
     assert found.lines() == ["  outage           40 ms by libvirt's count"]
 
 
