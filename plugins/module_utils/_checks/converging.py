@@ -17,7 +17,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context im
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding, Severity
 from ansible_collections.kvmops.mobility.plugins.module_utils._live import forecast
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.forecast import MIB
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Options
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.outlook import Measured, Outlook, Verdict
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import Pace, Policy
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.schedule import data_gib
@@ -45,8 +45,9 @@ class Prospect:
 def prospect(move: Move) -> Prospect:
     """The options that the job is started with, and the forecast.
 
-    A guest is slowed down only where that is needed: then from the start, by what is needed. Policies that go by the
-    clock are left as they were asked for, and so is what nothing is known of.
+    A guest is slowed down and its memory compressed, both of which costs it or its host something, only where plain
+    pre-copy will not do; it is slowed down from the start, by what is needed. Policies that go by the clock are left as
+    they were asked for, and so is what nothing is known of.
     """
     options, _told = live.used(move)
     request = move.request.live
@@ -54,12 +55,20 @@ def prospect(move: Move) -> Prospect:
         return Prospect(options)
     measured, policy, gib = _measured(move), request.policy, gib_of(move)
     outlook = forecast.outlook(measured, policy, gib, options)
-    if not options.auto_converge or policy.pace is not Pace.FORECAST or outlook.verdict is Verdict.UNKNOWN:
+    plain = replace(options, auto_converge=False, compression=Compression.NONE)
+    if policy.pace is not Pace.FORECAST or outlook.verdict is Verdict.UNKNOWN or plain == options:
         return Prospect(options, measured, outlook)
-    if outlook.throttle_percent:
-        return Prospect(replace(options, throttle_initial=outlook.throttle_percent), measured, outlook)
-    why = f"auto_converge is left out, for plain pre-copy will do: {outlook.words()}."
-    return Prospect(replace(options, auto_converge=False), measured, outlook, why)
+    alone = forecast.outlook(measured, policy, gib, replace(plain, post_copy=False))
+    if alone.verdict is Verdict.CONVERGES:
+        return Prospect(plain, measured, alone, _needless(options, alone))
+    return Prospect(replace(options, throttle_initial=outlook.throttle_percent), measured, outlook)
+
+
+def _needless(options: Options, plain: Outlook) -> str:
+    names = ["auto_converge"] if options.auto_converge else []
+    names += ["compression"] if options.compression is not Compression.NONE else []
+    left_out = f"{' and '.join(names)} {'are' if len(names) > 1 else 'is'} left out"
+    return f"{left_out}, for plain pre-copy will do: {plain.words()}."
 
 
 def gib_of(move: Move) -> float:

@@ -23,7 +23,7 @@ LIVE = (
     ),
     warn(
         "LIVE_OPTION_LEFT_OUT",
-        "An option was asked for and is not used, because of another one or of the guest's state.",
+        "An option was asked for and is not used: because of another one, of the guest's state, or of the forecast.",
         "Nothing has to be done; leave the option out to be rid of the warning.",
     ),
     block(

@@ -35,10 +35,10 @@ _LEFT = (
     "again when it is back"
 )
 _MEMORY_LOST = (
-    "the guest was let go on on the destination (post-copy) and has no process there now: its memory is lost, and the "
-    "newer disks are those on the destination, where it ran (QEMU's log of it there says so). Destroy it on the source "
-    "if it is paused there, start it on the destination, where it may have to be defined from the source's virsh "
-    "dumpxml --inactive, then run recover again"
+    "the guest was let go on on the destination (post-copy) and has no process there now: its memory is lost. Its "
+    "disks on the destination have all that the source's have, and more if it came to run there. Destroy it on the "
+    "source if it is paused there, start it on the destination, where it may have to be defined from the source's "
+    "virsh dumpxml --inactive, then run recover again"
 )
 _MAY_BE_HERE = (
     "the guest has a process on the destination, and nobody can say whether it is all there: the source does not "

@@ -15,7 +15,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.catalogue 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Move
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.converging import prospect
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding import Finding, Severity
-from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Options
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.outlook import Past, Verdict
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import (
     BALANCED,
@@ -127,6 +127,21 @@ def test_a_guest_that_need_not_be_slowed_down_is_not() -> None:
     (finding,) = findings(HOT, wanted)
     assert (finding.code, finding.severity) == ("LIVE_OPTION_LEFT_OUT", Severity.WARN)
     assert "plain pre-copy will do: 24 s, pause 492 ms" in finding.message
+
+
+@pytest.mark.parametrize(
+    ("more", "words"), [({}, "compression is"), ({"auto_converge": True}, "auto_converge and compression are")]
+)
+def test_memory_that_need_not_be_compressed_is_not(more: dict[str, Any], words: str) -> None:
+    found = prospect(the_move(HOT, asked(compression=Compression.XBZRLE, **more)))
+    assert (found.options.compression, found.options.auto_converge) == (Compression.NONE, False)
+    assert found.left_out.startswith(f"{words} left out, for plain pre-copy will do: 24 s")
+
+
+def test_memory_is_compressed_where_plain_pre_copy_will_not_do() -> None:
+    found = prospect(the_move(SWEEP, asked(compression=Compression.XBZRLE)))
+    assert (found.options.compression, found.left_out) == (Compression.XBZRLE, "")
+    assert findings(SWEEP, asked(compression=Compression.XBZRLE)) == []
 
 
 @pytest.mark.parametrize("facts", [None, HOT, SWEEP])
