@@ -121,22 +121,24 @@ def test_asked_for_it_is_the_mirror_or_nothing(guest: str) -> None:
     assert left_over() == {"c1": [], "c2": []}
 
 
+@pytest.fixture(scope="class")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Both hypervisors have certificates of one authority; what is returned is one of that authority, too, for another
+    address."""
+    root = tmp_path_factory.mktemp("pki")
+    authority = Authority(root / "ours")
+    try:
+        for host in HOSTS:
+            pki.install(host, authority.sign(root / host, f"IP:{lab.ADDRESSES[host]}"))
+        yield authority.sign(root / "stranger", "IP:198.51.100.250")
+    finally:
+        for host in HOSTS:
+            pki.remove(host)
+
+
+@pytest.mark.usefixtures("certificates")
 class TestTls:
     """The other way for the bytes: a port of the destination that only the source is let in at."""
-
-    @pytest.fixture(scope="class", autouse=True)
-    def certificates(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-        """Both hypervisors have certificates of one authority; what is returned is one of that authority, too, for
-        another address."""
-        root = tmp_path_factory.mktemp("pki")
-        authority = Authority(root / "ours")
-        try:
-            for host in HOSTS:
-                pki.install(host, authority.sign(root / host, f"IP:{lab.ADDRESSES[host]}"))
-            yield authority.sign(root / "stranger", "IP:198.51.100.250")
-        finally:
-            for host in HOSTS:
-                pki.remove(host)
 
     @pytest.mark.parametrize("guest", [(BUSY, "--disks", "2", "--load", "disk=1")], indirect=True)
     def test_the_copy_is_whole_and_proven_and_nothing_stays_open(self, guest: str) -> None:
