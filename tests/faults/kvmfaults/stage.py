@@ -142,6 +142,15 @@ class Stage:
         """Its link is dead."""
         trouble.cut(self.hosts[host], seconds)
 
+    def knows_agent(self, host: str) -> bool:
+        """Whether libvirt there knows that the guest's agent is at its end of the channel."""
+        channels = ET.fromstring(virsh(self.hosts[host], "dumpxml", GUEST)).iterfind("devices/channel/target")
+        return any(one.get("state") == "connected" for one in channels)
+
+    def restart_libvirtd(self, host: str) -> None:
+        """Its guests go on."""
+        self.hosts[host].exec(["systemctl", "restart", "libvirtd.service"])
+
     def kill_libvirtd(self, host: str) -> None:
         """Its libvirtd is killed; systemd starts it again at the next call."""
         # Not the whole control group: where nobody gives guests a slice of their own, QEMU is in it.

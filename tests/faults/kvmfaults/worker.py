@@ -165,6 +165,7 @@ class Worker:
             loaded=case.kind.loaded,
             live=case.live,
             may_stall=case.fault in _POWER or case.travelling in SPLIT | HELD,
+            split=case.travelling in SPLIT,
             boots=watch.seen(GUEST).boots if case.live and case.fault not in _ENDS else 0,
         )
 
