@@ -139,7 +139,13 @@ def test_a_stage_has_its_way() -> None:
     ("done", "downtime_ms", "lost"),
     [
         (["0.5 s: downtime limit 50 ms", "9.0 s: downtime limit 500 ms"], 500, ""),
+        (["9.0 s: downtime limit 100 ms: the last rounds would have stopped it for 1679, 13801 ms"], 100, ""),
         (["0.5 s: downtime limit 501 ms"], 150, "above what was allowed"),
+        (
+            ["9.0 s: downtime limit 501 ms: the last rounds would have stopped it for 9, 8 ms"],
+            150,
+            "above what was allowed",
+        ),
         (["0.5 s: downtime limit 400 ms"], 501, "above what was allowed"),
         (["1.0 s: post-copy: why: refused: no", "2.0 s: post-copy: why"], 50, ""),
         (["1.0 s: post-copy: why", "2.0 s: post-copy: why"], 50, "more than once"),
