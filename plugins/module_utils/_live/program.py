@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, NotFound
-from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt import pidfile
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt import pidfile, transport
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connection import connect
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain, Pause
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
@@ -115,7 +115,8 @@ class Program:
     def _vigil(self) -> Vigil:
         """Not in post-copy: a link that breaks then is mended, and QEMU waits for that."""
         found = pidfile.process_id(self._migration.name)
-        silence = Silence(found, self._migration.destination_address, self._monotonic) if found else None
+        address = transport.host(self._migration.destination_address)
+        silence = Silence(found, address, self._monotonic) if found else None
         return Vigil(silence, lambda: not self._book.switched())
 
     def _watch(self, vigil: Vigil) -> None:

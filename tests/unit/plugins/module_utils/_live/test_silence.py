@@ -15,6 +15,7 @@ import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import Completed
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import CommandFailed, TimedOut
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.transport import host
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.silence import (
     SILENT_S,
     Connection,
@@ -192,17 +193,19 @@ def test_without_a_process_there_is_nothing_to_look_at() -> None:
         assert vigil.heard() == []
 
 
-def test_a_real_connection_is_found_and_ended() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_real_connection_is_found_and_ended(address: str) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 0), family=family) as server:
         port = server.getsockname()[1]
-        client = socket.create_connection(("127.0.0.1", port))
+        client = socket.create_connection((address, port))
         accepted, _address = server.accept()
         with client, accepted:
-            said = run_ss(("ss", "-tinpHO", "dst", "127.0.0.1")).stdout
+            said = run_ss(("ss", "-tinpHO", "dst", host(address))).stdout
             (one,) = [one for one in connections(said, os.getpid()) if one.peer.endswith(f":{port}")]
             assert (one.held, one.waits) == (True, False)
             assert one.acknowledged_s < 60
-            silence = Silence(os.getpid(), "127.0.0.1", time.monotonic)
+            silence = Silence(os.getpid(), host(address), time.monotonic)
             assert silence.end(one).endswith("was ended")
             with pytest.raises(OSError, match=r"abort|reset"):
                 client.recv(1)
