@@ -5,21 +5,26 @@
 
 from __future__ import annotations
 
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Lost
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt import pidfile
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.job import Order, flags, parameters
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt
+from ansible_collections.kvmops.mobility.plugins.module_utils._live import program
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.book import Book, Ordered
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import Stage
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Compression, Options
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.program import Program
+from ansible_collections.kvmops.mobility.plugins.module_utils._live.silence import Vigil
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.turns import Leaving
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import lock
 from ansible_collections.kvmops.mobility.tests.unit.bed import Bed
@@ -138,6 +143,41 @@ def test_its_neighbour_has_the_link_until_it_is_gone(here: Side) -> None:
         "has the link: 38 MiB/s",
     ]
     assert here.book.turn() is None
+
+
+@pytest.mark.parametrize(("switched", "ended"), [(False, ["its connection was ended"]), (True, [])])
+def test_a_silent_link_is_ended_beside_the_watch(
+    here: Side, monkeypatch: pytest.MonkeyPatch, switched: bool, ended: list[str]
+) -> None:
+    """Not in post-copy, where QEMU waits for it to be mended."""
+    found = iter([["its connection was ended"]])
+    asked: list[tuple[int, str]] = []
+
+    class Silent:
+        def __init__(self, process_id: int, address: str, _monotonic: object) -> None:
+            asked.append((process_id, address))
+
+        def look(self) -> list[str]:
+            return next(found, [])
+
+    monkeypatch.setattr(pidfile, "process_id", lambda name: 280 if name == "web1" else None)
+    monkeypatch.setattr(program, "Silence", Silent)
+    monkeypatch.setattr(program, "Vigil", partial(Vigil, period_s=0.001))
+    here.tell(downtime_ms=50)
+    if switched:
+        here.book.switch()
+    here.travel.memory()
+    looks = iter(range(20))
+
+    def look() -> None:
+        time.sleep(0.01)  # what is done beside it has its own time
+        if next(looks, None) is None:
+            here.travel.end()
+
+    here.travel.on["jobStats"] = look
+    done = run(here)["done"]
+    assert [line.partition(": ")[2] for line in done if "connection" in line] == ended
+    assert asked == [(280, here.migration.destination_address)]
 
 
 def test_a_broken_link_is_asked_to_be_mended(here: Side) -> None:
