@@ -43,15 +43,15 @@ class Ss:
         self.clock = Clock()
         self.lines: Callable[[], Sequence[str]] = tuple
         self.ended: list[tuple[str, ...]] = []
-        self.refusal: CommandFailed | TimedOut | None = None
+        self.refusals: list[CommandFailed | TimedOut] = []
         self.silence = Silence(280, "198.51.100.72", self.clock, self)
 
     def __call__(self, argv: Sequence[str]) -> Completed:
         if "-K" not in argv:
             assert argv == ("ss", "-tinpHO", "dst", "198.51.100.72")
             return Completed(tuple(argv), 0, "\n".join(self.lines()), "")
-        if self.refusal:
-            raise self.refusal
+        for error in self.refusals:
+            raise error
         self.ended.append(tuple(argv[3:]))
         return Completed(tuple(argv), 0, "", "")
 
@@ -133,7 +133,7 @@ def test_a_link_that_is_back_in_time(ss: Ss) -> None:
 
 @pytest.mark.parametrize("kind", [CommandFailed, TimedOut])
 def test_a_kernel_that_does_not_end_them_is_asked_again(ss: Ss, kind: type[CommandFailed | TimedOut]) -> None:
-    ss.refusal = kind("COMMAND_FAILED", "ss", "Operation not\nsupported", "")
+    ss.refusals = [kind("COMMAND_FAILED", "ss", "Operation not\nsupported", "")]
     since = ss.cut()
     said = ss.passes(70, lambda: [line(MEMORY, 9, since())])
     assert len(said) == 2
