@@ -58,7 +58,7 @@ def prospect(move: Move) -> Prospect:
     plain = replace(options, auto_converge=False, compression=Compression.NONE)
     if policy.pace is not Pace.FORECAST or outlook.verdict is Verdict.UNKNOWN or plain == options:
         return Prospect(options, measured, outlook)
-    alone = forecast.outlook(measured, policy, gib, replace(plain, post_copy=False))
+    alone = forecast.plain(measured, policy, gib, plain)
     if alone.verdict is Verdict.CONVERGES:
         return Prospect(plain, measured, alone, _needless(options, alone))
     return Prospect(replace(options, throttle_initial=outlook.throttle_percent), measured, outlook)

@@ -165,6 +165,14 @@ def outlook(measured: Measured, policy: Policy, gib: float, options: Options) ->
     return _corrected(found, measured.past)
 
 
+def plain(measured: Measured, policy: Policy, gib: float, options: Options) -> Outlook:
+    """The same by pre-copy alone: without slowing down, post-copy, or a pause that makes it finish."""
+    case = _case(measured, policy, gib, options)
+    if case is None:
+        return Outlook(Verdict.UNKNOWN, None, None, measured.unknown or "it was not measured")
+    return _corrected(_plain(case), measured.past)
+
+
 def need_s(measured: Measured, options: Options) -> float | None:
     """The shortest pause that the guest lets it have, seconds; None where that is not known."""
     case = _case(measured, BALANCED, 1.0, options)

@@ -138,6 +138,20 @@ def test_memory_that_need_not_be_compressed_is_not(more: dict[str, Any], words: 
     assert found.left_out.startswith(f"{words} left out, for plain pre-copy will do: 24 s")
 
 
+@pytest.mark.parametrize(
+    ("more", "kept"),
+    [
+        ({"auto_converge": True}, (True, Compression.NONE)),
+        ({"compression": Compression.XBZRLE}, (False, Compression.XBZRLE)),
+    ],
+)
+def test_to_be_made_to_finish_by_a_pause_is_no_reason_to_leave_an_option_out(
+    more: dict[str, Any], kept: tuple[bool, Compression]
+) -> None:
+    found = prospect(the_move(SWEEP, asked(MUST_FINISH, **more)))
+    assert ((found.options.auto_converge, found.options.compression), found.left_out) == (kept, "")
+
+
 def test_memory_is_compressed_where_plain_pre_copy_will_not_do() -> None:
     found = prospect(the_move(SWEEP, asked(compression=Compression.XBZRLE)))
     assert (found.options.compression, found.left_out) == (Compression.XBZRLE, "")
