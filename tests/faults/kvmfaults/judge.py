@@ -66,7 +66,7 @@ class Expected:
     may_stall: bool = False
     """A host loses power, or memory is on two hosts: how long a write takes is nobody's promise."""
     split: bool = False
-    """Its memory was on two hosts when it happened."""
+    """Its memory was on two hosts when the link broke for good."""
     boots: int = 0
     """How often the guest was seen to boot, where it goes on whatever happens."""
 

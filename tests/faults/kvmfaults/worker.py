@@ -165,7 +165,7 @@ class Worker:
             loaded=case.kind.loaded,
             live=case.live,
             may_stall=case.fault in _POWER or case.travelling in SPLIT | HELD,
-            split=case.travelling in SPLIT,
+            split=case.travelling in SPLIT and case.fault in (Fault.LINK, Fault.DEST_LINK),
             boots=watch.seen(GUEST).boots if case.live and case.fault not in _ENDS else 0,
         )
 
