@@ -11,8 +11,8 @@ from __future__ import annotations
 import os
 import shlex
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import IO
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
@@ -53,27 +53,30 @@ def measure(peers: Sequence[tuple[str, Peer]], monotonic: Callable[[], float]) -
     """What the way to each of *peers* carries, by name: one after the other, for they share a link."""
     if not peers:
         return {}
+    try:
+        noise = _noise()
+    except OSError as error:  # a forecast is not worth a move that fails for want of space
+        why = f"what is sent for it cannot be written: {error.strerror or error}"
+        return {name: SpeedFacts(None, why) for name, _peer in peers}
     began = monotonic()
     found = {}
-    try:
-        with _noise() as noise:
-            for name, peer in peers:
-                late = monotonic() - began >= _ALL_S
-                found[name] = SpeedFacts(None, _TOO_MANY) if late else _one(peer, noise)
-    except OSError as error:  # of the file: a forecast is not worth a move that fails for want of space
-        return {name: SpeedFacts(None, f"{tempfile.gettempdir()}: {error.strerror}") for name, _peer in peers}
+    with noise:
+        for name, peer in peers:
+            late = monotonic() - began >= _ALL_S
+            found[name] = SpeedFacts(None, _TOO_MANY) if late else _one(peer, noise)
     return found
 
 
-@contextmanager
-def _noise() -> Iterator[IO[bytes]]:
-    """Nothing on the way can make it smaller."""
-    with tempfile.TemporaryFile() as noise:
+def _noise() -> IO[bytes]:
+    """A file that nothing on the way can make smaller. Raises OSError."""
+    with ExitStack() as left:
+        noise = left.enter_context(tempfile.TemporaryFile())
         block = os.urandom(_BLOCK)
         for _number in range(MOST_BYTES // _BLOCK):
             noise.write(block)
         noise.flush()
-        yield noise
+        left.pop_all()
+        return noise
 
 
 def _one(peer: Peer, noise: IO[bytes]) -> SpeedFacts:
