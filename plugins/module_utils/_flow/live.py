@@ -37,8 +37,8 @@ _QUIET_S = 1.0
 """No job for so long after the unit was ended: a request of its that was on its way has been heard by then."""
 _RECOVER = "Run kvmops.mobility.recover; until then start, resume and destroy it on neither side."
 _CONVERGE = (
-    "Wait until the guest writes less, allow a longer pause (live.max_downtime_ms), allow live.auto_converge or "
-    "live.post_copy, or use policy=must_finish."
+    "Wait until the guest writes less, or allow more: time (policy.completion_timeout_s; live_migrate_patience_s for "
+    "its disks), a longer pause (live.max_downtime_ms), live.auto_converge, live.post_copy, or policy=must_finish."
 )
 
 
