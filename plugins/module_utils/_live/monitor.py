@@ -110,6 +110,10 @@ class Report:
     """libvirt's words, when it had any; whether it is true is for others to see."""
     statistics: Mapping[str, Any] = field(default_factory=dict)
 
+    def add(self, done: Sequence[str], now: float) -> None:
+        """What others have done to it, now."""
+        self.done += [f"{now - self.began_at:.1f} s: {words}" for words in done]
+
     def as_result(self) -> dict[str, Any]:
         """Plain JSON."""
         return {
@@ -256,8 +260,7 @@ class Monitor:
         return True
 
     def _hear(self) -> None:
-        elapsed_s = self._tools.clock() - self._report.began_at
-        self._report.done += [f"{elapsed_s:.1f} s: {words}" for words in self._tools.heard()]
+        self._report.add(self._tools.heard(), self._tools.clock())
 
     def _share(self, seen: Sample | None) -> None:
         """Take of the link what the others that leave here let it have."""

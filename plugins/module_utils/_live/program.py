@@ -134,7 +134,7 @@ class Program:
                 now = self._monotonic()
                 lost_at = now if lost_at is None or now - began >= _WELL_S else lost_at
                 if now - lost_at >= _LOST_S:
-                    self._end(error.message)
+                    self._end(error.message, vigil.heard())
                     return
                 self._note(error.message)
                 self._sleep(_AGAIN_S)
@@ -145,9 +145,10 @@ class Program:
         if report is not None:
             self._book.write_report(replace(report, error=error).as_result())
 
-    def _end(self, error: str) -> None:
+    def _end(self, error: str, heard: Sequence[str] = ()) -> None:
         """Tell the end of what cannot be watched any more."""
         report = self._report() or Report(self._clock())
+        report.add(heard, self._clock())
         report.ended, report.error = True, report.error or error
         self._book.write_report(report.as_result())
 

@@ -6,8 +6,8 @@
 A link that is cut tells nobody. libvirt gives a migration up when libvirt on the other side does not answer for some 25
 seconds, and has QEMU let go of the disks that it copies. QEMU flushes them first, over a connection on which no answer
 comes any more, and does nothing else until the kernel gives that up, which takes a quarter of an hour
-(net.ipv4.tcp_retries2): the guest stands still, and libvirt gets no answer either. Found by faults on hosts: the
-process waited for the answer to 32 bytes, and the guest ran on within three seconds of the connection's end.
+(net.ipv4.tcp_retries2): a guest that was paused stays so, and libvirt gets no answer either. Found by faults on hosts:
+the process waited for the answer to 32 bytes, and the guest ran on within three seconds of the connection's end.
 
 PRIVATE to the collection kvmops.mobility.
 """
@@ -92,11 +92,14 @@ class Silence:
         """End that connection; says so, or why it could not be done."""
         words = f"its connection to {one.peer}, from where nothing came for {SILENT_S:.0f} s,"
         try:
-            self._call(("ss", "-K", "-tnH", "src", one.local, "dst", one.peer))
+            # It shows what it ended, and is silent about what the kernel does not let it end.
+            if self._call(("ss", "-K", "-tnH", "src", one.local, "dst", one.peer)).stdout.strip():
+                return f"{words} was ended"
+            why = "the kernel did not do that (it takes INET_DIAG_DESTROY), or it is over"
         except (CommandFailed, TimedOut) as error:
-            self._since = None  # it is tried again as late
-            return f"{words} cannot be ended: {' '.join(error.message.split())}"
-        return f"{words} was ended"
+            why = " ".join(error.message.split())
+        self._since = None  # it is tried again as late
+        return f"{words} was not ended: {why}"
 
 
 class Vigil:
@@ -110,6 +113,8 @@ class Vigil:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._said: list[str] = []
+        self._known: set[str] = set()
+        """What was said is not said again."""
 
     def __enter__(self) -> Vigil:
         if self._silence is not None:
@@ -129,9 +134,17 @@ class Vigil:
         while self._silence is not None and not self._over.wait(self._period_s):
             if not self._wanted():
                 continue
-            try:
-                self._said += self._silence.look()
-            except TimedOut:
-                continue
-            except CommandFailed:  # without ss it is as it was before: the kernel gives it up
-                return
+            for words in self._looked(self._silence):
+                if words not in self._known:
+                    self._known.add(words)
+                    self._said.append(words)
+
+    @staticmethod
+    def _looked(silence: Silence) -> list[str]:
+        """Without ss it is as it was before: the kernel gives a connection up, much later."""
+        try:
+            return silence.look()
+        except (CommandFailed, TimedOut) as error:
+            return [f"its connections cannot be looked at: {error.subject}: {' '.join(error.message.split())}"]
+        except OSError as error:  # no process could be made, for example
+            return [f"its connections cannot be looked at: {error.strerror}"]

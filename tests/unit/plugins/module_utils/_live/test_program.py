@@ -213,6 +213,15 @@ def test_a_libvirt_that_stays_away(here: Side) -> None:
     assert (report["ended"], report["error"]) == (True, "libvirt does not answer.")
 
 
+def test_what_was_done_beside_it_is_told_where_libvirt_stays_away_too(
+    here: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Vigil, "heard", lambda _self: ["its connection was not ended"])
+    here.tell()
+    done = run(here, losses=1000)["done"]
+    assert [words.partition(" s: ")[2] for words in done] == ["its connection was not ended"]
+
+
 def test_a_libvirt_that_goes_away_while_it_is_watched(here: Side) -> None:
     here.tell()
     here.travel.memory()

@@ -43,6 +43,8 @@ class Ss:
         self.clock = Clock()
         self.lines: Callable[[], Sequence[str]] = tuple
         self.ended: list[tuple[str, ...]] = []
+        self.shows = "ESTAB 0 32 198.51.100.71:52554 198.51.100.72:49153\n"
+        """What -K has ended."""
         self.refusals: list[CommandFailed | TimedOut] = []
         self.silence = Silence(280, "198.51.100.72", self.clock, self)
 
@@ -53,7 +55,7 @@ class Ss:
         for error in self.refusals:
             raise error
         self.ended.append(tuple(argv[3:]))
-        return Completed(tuple(argv), 0, "", "")
+        return Completed(tuple(argv), 0, self.shows, "")
 
     def passes(self, seconds: int, lines: Callable[[], Sequence[str]]) -> list[str]:
         self.lines = lines
@@ -137,7 +139,16 @@ def test_a_kernel_that_does_not_end_them_is_asked_again(ss: Ss, kind: type[Comma
     since = ss.cut()
     said = ss.passes(70, lambda: [line(MEMORY, 9, since())])
     assert len(said) == 2
-    assert said[0].endswith("cannot be ended: Operation not supported")
+    assert said[0].endswith("was not ended: Operation not supported")
+
+
+def test_a_kernel_that_cannot_end_them_says_nothing(ss: Ss) -> None:
+    """ss is well all the same: nothing is said to have been ended that was not."""
+    ss.shows = ""
+    since = ss.cut()
+    said = ss.passes(70, lambda: [line(MEMORY, 9, since())])
+    assert len(said) == 2
+    assert "was not ended: the kernel did not do that" in said[0]
 
 
 def heard(vigil: Vigil, wanted: int) -> list[str]:
@@ -150,29 +161,36 @@ def heard(vigil: Vigil, wanted: int) -> list[str]:
 
 
 class Looks:
-    """Says a number each time it is asked; then that it cannot."""
+    """Says a number each time it is asked, or that it cannot."""
 
     def __init__(self) -> None:
         self.count = 0
-        self.over = threading.Event()
+        self.troubles = {
+            2: TimedOut("COMMAND_TIMED_OUT", "ss", "did not end", ""),
+            4: CommandFailed("COMMAND_FAILED", "ss", "failed with 1.", ""),
+            6: OSError(11, "Resource temporarily unavailable"),
+        }
 
     def look(self) -> list[str]:
         self.count += 1
-        if self.count == 2:
-            raise TimedOut("COMMAND_TIMED_OUT", "ss", "did not end", "")
-        if self.count == 4:
-            self.over.set()
-            raise CommandFailed("COMMAND_MISSING", "ss", "is not installed here.", "")
-        return [str(self.count)]
+        if self.count in self.troubles:
+            raise self.troubles[self.count]
+        return [str(min(self.count, 7))]
 
 
-def test_it_is_looked_at_beside_what_goes_on() -> None:
+def test_it_is_looked_at_beside_what_goes_on_whatever_happens_once() -> None:
     looks = Looks()
     with Vigil(looks, lambda: True, 0.001) as vigil:  # type: ignore[arg-type] # all that it asks of a Silence
-        assert heard(vigil, 2) == ["1", "3"]
-        assert looks.over.wait(10)
-        time.sleep(0.05)
-    assert looks.count == 4, "without ss there is nothing to look at"
+        said = heard(vigil, 7)
+    assert said == [
+        "1",
+        "its connections cannot be looked at: ss: did not end",
+        "3",
+        "its connections cannot be looked at: ss: failed with 1.",
+        "5",
+        "its connections cannot be looked at: Resource temporarily unavailable",
+        "7",
+    ], "and each of them only once"
 
 
 def test_nothing_is_done_while_it_is_not_wanted() -> None:
