@@ -201,8 +201,9 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     (
         "LIVE_NOT_CONVERGING",
         "A live migration was given up: its time was over, or its disks came no closer to their end.",
-        "Wait until the guest writes less, or allow more: time (policy.completion_timeout_s; live_migrate_patience_s for "
-        "its disks), a longer pause (live.max_downtime_ms), live.auto_converge, live.post_copy, or policy=must_finish.",
+        "Wait until the guest writes less, or allow more: time (policy.completion_timeout_s; live_migrate_patience_s "
+        "for its disks), a longer pause (live.max_downtime_ms), live.auto_converge, live.post_copy, or "
+        "policy=must_finish.",
     ),
     (
         "LIVE_NOTHING_TO_CONFIRM",

@@ -299,16 +299,21 @@ def test_a_guest_that_may_run_elsewhere_or_is_anothers_stays_paused(
     assert paused(here, by_us=by_us, state=state) == "paused"
 
 
-def test_a_guest_that_was_paused_and_has_left(here: Side) -> None:
-    here.tell(paused=True)
-    here.travel.memory()
+def leaves(side: Side) -> None:
+    """The third look finds it gone."""
+    side.travel.memory()
     looks = iter(range(2))
 
     def look() -> None:
         if next(looks, None) is None:
-            here.leave()
+            side.leave()
 
-    here.travel.on["jobStats"] = look
+    side.travel.on["jobStats"] = look
+
+
+def test_a_guest_that_was_paused_and_has_left(here: Side) -> None:
+    here.tell(paused=True)
+    leaves(here)
     assert run(here)["error"] == ""
 
 
@@ -328,14 +333,7 @@ def test_a_guest_that_stays_has_the_limit_that_it_had(here: Side) -> None:
 
 def test_one_that_had_left_has_none_to_have(here: Side) -> None:
     here.tell(limit_before_ms=300, downtime_ms=50)
-    here.travel.memory()
-    looks = iter(range(2))
-
-    def look() -> None:
-        if next(looks, None) is None:
-            here.leave()
-
-    here.travel.on["jobStats"] = look
+    leaves(here)
     assert run(here)["ended"]
     assert 300 not in limits(here)
 
