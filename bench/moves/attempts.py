@@ -53,12 +53,21 @@ def attempt(guest: RunningGuest, method: str, budget_s: float, period_s: float, 
         found = _measure(guest, method, budget_s, period_s, curve=curve)
     except FAILURES as error:
         found = {"ok": False, "outcome": Outcome.FAILED.value, "error": str(error)}
-    try:
-        guest.back()
-    except FAILURES as error:
-        print(f"bench: {guest.name} is made anew: {error}", file=sys.stderr)
-        guest.anew()
+    _back(guest, found)
     return {**busy, **found}
+
+
+def _back(guest: RunningGuest, found: Mapping[str, Any]) -> None:
+    """Where it was for the next run; another guest where this one failed, since that one may be silent for good."""
+    why = found["error"]
+    if found["outcome"] != Outcome.FAILED.value:
+        try:
+            guest.back()
+            return
+        except FAILURES as error:
+            why = str(error)
+    print(f"bench: {guest.name} is made anew: {why}", file=sys.stderr)
+    guest.anew()
 
 
 def _measure(guest: RunningGuest, method: str, budget_s: float, period_s: float, *, curve: bool) -> dict[str, Any]:

@@ -283,7 +283,7 @@ def error_of(run: Run, said: str, measured: str) -> float | None:
     """How far a forecast was from what came of it, as a share of that; None where there is only one of them."""
     forecast = (run.get("forecast") or {}).get(said)
     outcome = run.get(measured)
-    if forecast is None or not outcome or not finished(run) or was_forced(run):
+    if forecast is None or not outcome or not _by_its_policy(run):
         return None
     return abs(float(forecast) - float(outcome)) / float(outcome)
 
@@ -301,7 +301,12 @@ def right(run: Run) -> bool | None:
     verdict = str(run["forecast"]["verdict"]).lower()
     if verdict not in ("converges", "does_not", "does not") or run["outcome"] == Outcome.REFUSED.value:
         return None
-    return (verdict == "converges") == (finished(run) and not was_forced(run))
+    return (verdict == "converges") == _by_its_policy(run)
+
+
+def _by_its_policy(run: Run) -> bool:
+    """Whether it got there as the forecast means it: made to finish only where the policy has that end."""
+    return finished(run) and not (was_forced(run) and run["method"] in MAY_SAY_NO)
 
 
 def forecast_table(results: Results) -> Table:

@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.kvmops.mobility.bench.moves import (
+    attempts,
     ways,
 )
+from ansible_collections.kvmops.mobility.bench.moves.guests import BenchError
 from ansible_collections.kvmops.mobility.bench.moves.jobs import Seen
 from ansible_collections.kvmops.mobility.bench.moves.ways import Carried, Outcome, judge
 from ansible_collections.kvmops.mobility.tests.e2e.play import Run, TaskResult
@@ -46,6 +48,37 @@ GONE, HERE = ("", "running"), ("running", "")
 )
 def test_how_it_ended(states: tuple[str, str], words: str, began: bool, over: bool, outcome: Outcome) -> None:
     assert judge(states, words, began=began, over=over) is outcome
+
+
+class Silent:
+    """A guest that does not tick, and that would go back as it is."""
+
+    name = "bench-5-80"
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def forget_moves(self) -> None:
+        """Nothing was learnt."""
+
+    def settle(self) -> None:
+        """It never does."""
+        raise BenchError("bench-5-80 does not tick evenly on c1")
+
+    def back(self) -> None:
+        """It could."""
+        self.calls.append("back")
+
+    def anew(self) -> None:
+        """Another one."""
+        self.calls.append("anew")
+
+
+def test_a_guest_that_failed_is_not_used_for_the_next_run() -> None:
+    guest = Silent()
+    found = attempts.attempt(guest, "virsh", 1.0, 0.5, curve=False)  # type: ignore[arg-type]
+    assert (found["outcome"], found["error"]) == ("failed", "bench-5-80 does not tick evenly on c1")
+    assert guest.calls == ["anew"]
 
 
 def played(guests: list[dict[str, Any]], failure: str = "", stats: dict[str, Any] | None = None) -> Run:
