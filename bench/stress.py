@@ -9,14 +9,13 @@ of each minute, as the article's crontab had it. The methods and what is measure
 besides, how each run went is kept: what was left, sent and written, the limit and the throttling, by libvirt's count
 and by the lines that our playbook shows.
 
-Run as make bench BENCH=stress. --page makes the guide's table, a page, and each plot as a file of its own.
+Run as make bench BENCH=stress. --page makes the guide's table, and a page with plots.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from ansible_collections.kvmops.mobility.bench import live
@@ -36,39 +35,42 @@ from ansible_collections.kvmops.mobility.bench.moves.matrix import Results
 RESULTS = store.OUTPUT / "stress.json"
 BUDGET_S = 180.0
 METHODS = (*ways.USUAL, "balanced-anyway")
-NAMES = {
-    "remaining_mib": "MiB left",
-    "sent_mib_s": "MiB/s sent",
-    "dirty_mib_s": "MiB/s written by the guest",
-    "limit_ms": "downtime limit, ms",
-    "throttle_percent": "throttling, %",
-}
+RATES = {"sent_mib_s": "sent", "dirty_mib_s": "written by the guest"}
+BESIDE = {"limit_ms": "downtime limit, ms", "throttle_percent": "throttling, %"}
+"""What can be seen of all methods in one plot."""
 
 
-def points(curve: Curve, name: str) -> list[tuple[float, float]]:
+def points(curve: Curve | None, name: str) -> list[tuple[float, float]]:
     """One measure of a curve against the seconds; none without a curve."""
     return list(zip(curve["s"], curve[name])) if curve else []
 
 
-def plot(results: Results, cell: str, name: str) -> str:
-    """One measure of every method over time; what is left also as our own lines had it. Of several runs the first."""
-    series: dict[str, Sequence[tuple[float, float]]] = {}
-    for method in results.methods(cell):
-        run = results.of(cell, method)[0]
-        series[ways.WAYS[method].says] = points(run.get("curve") or {}, name)
-        if name == CURVES[0] and run.get("progress"):
-            series[f"{ways.WAYS[method].says}, by its own lines"] = points(run["progress"], name)
-    return svg.curves(f"{cell}: {NAMES[name]}", "seconds", NAMES[name], series)
+def method_plots(results: Results, cell: str, method: str) -> list[str]:
+    """How one method went, of several runs the first: what was left, as our own lines had it too, and the rates."""
+    run = results.of(cell, method)[0]
+    curve, said = run.get("curve"), ways.WAYS[method].says
+    name = CURVES[0]
+    left = {"by libvirt's job": points(curve, name), "by the playbook's lines": points(run.get("progress"), name)}
+    rates = {words: points(curve, name) for name, words in RATES.items()}
+    return [
+        svg.curves(f"{cell}, {said}: MiB left", "seconds", "MiB", left),
+        svg.curves(f"{cell}, {said}: MiB/s", "seconds", "MiB/s", rates),
+    ]
 
 
-def plots(results: Results) -> dict[str, str]:
-    """Every plot by the name of its file."""
-    drawn = {f"{cell}-{name}": plot(results, cell, name) for cell in results.cells() for name in CURVES}
-    return {name: picture for name, picture in drawn.items() if picture}
+def cell_plots(results: Results, cell: str) -> list[str]:
+    """The plots of a cell, those of all methods together first."""
+    methods = results.methods(cell)
+    drawn = []
+    for name, words in BESIDE.items():
+        series = {ways.WAYS[method].says: points(results.of(cell, method)[0].get("curve"), name) for method in methods}
+        drawn.append(svg.curves(f"{cell}: {words}", "seconds", words, series))
+    drawn += [plot for method in methods for plot in method_plots(results, cell, method)]
+    return [plot for plot in drawn if plot]
 
 
 def write(path: Path) -> int:
-    """The guide's table, the page and the plots, from the results in a file; 1 when there are none."""
+    """The guide's table, and the page with the plots, from the results in a file; 1 when there are none."""
     runs = store.newest(store.load(path))
     if not runs:
         print(f"bench: {path} has no results")
@@ -77,11 +79,9 @@ def write(path: Path) -> int:
     tables = [matrix.method_table(results, cell) for cell in results.cells()]
     failures = matrix.failure_table(results)
     tables += [failures] if len(failures.rows) > 1 else []
-    drawn = plots(results)
-    for name, picture in drawn.items():
-        path.with_name(f"{path.stem}-{name}.svg").write_text(f"{picture}\n", encoding="utf-8")
+    drawn = [plot for cell in results.cells() for plot in cell_plots(results, cell)]
     title = "A guest under stress"
-    document.write("stress", title, document.about(runs), tables, list(drawn.values()), path, document.CONVERGE)
+    document.write("stress", title, document.about(runs), tables, drawn, path, document.CONVERGE)
     return 0
 
 
@@ -91,7 +91,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     names = ", ".join(one.name for one in live_cells.HARD)
     parser.add_argument("--cells", default=live_cells.STRESS, help=f"of {names} (default {live_cells.STRESS})")
     options = asked.understand(parser, arguments, live_cells.HARD)
-    options.period, options.curves = 0.25, True
+    options.period, options.curves, options.hold = 0.25, True, False
     return options
 
 

@@ -78,15 +78,16 @@ class Seen:
 
     def figures(self) -> dict[str, Any]:
         """What a result has of it."""
-        told = self.completed or (self.samples[-1]["stats"] if self.samples else {})
-        processed = told.get("data_processed", told.get("memory_processed"))
+        told = [one["stats"] for one in self.samples]
+        if self.completed:
+            told.append(self.completed)
         throttles = [int(one["stats"].get("auto_converge_throttle", 0)) for one in self.samples]
         return {
             "job_s": self.seconds,
             "downtime_ms": self.completed.get("downtime"),
             "downtime_net_ms": self.completed.get("downtime_net"),
-            "job_bytes": processed,
-            "iterations": told.get("memory_iteration"),
+            "job_bytes": _most(told, "data_processed") or _most(told, "memory_processed"),
+            "iterations": _most(told, "memory_iteration"),
             "throttle_percent": max(throttles, default=0),
             "limit_ms": self.samples[-1].get("limit_ms") if self.samples else None,
             "dirty_mib_s": self.dirty_mib_s(),
@@ -104,6 +105,11 @@ class Seen:
             return {}
         points = [_point(one, float(one["at"]) - self.began) for one in thinned(self.samples, MOST_POINTS)]
         return joined(points)
+
+
+def _most(told: Sequence[Mapping[str, Any]], name: str) -> int | None:
+    """The highest that was said of something that only grows: a job that is being given up counts nothing any more."""
+    return max((int(stats[name]) for stats in told if name in stats), default=None)
 
 
 def _elapsed_s(stats: Mapping[str, Any]) -> float:

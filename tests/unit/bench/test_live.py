@@ -81,6 +81,7 @@ def test_options_of_the_command_line() -> None:
     )
     assert stress.parse([]).methods == [*ways.USUAL, "balanced-anyway"]
     assert stress.parse([]).curves
+    assert set(vars(stress.parse([]))) == set(vars(live.parse([]))), "they are measured by the same function"
     with pytest.raises(SystemExit):
         live.parse(["--cells", "nowhere"])
     with pytest.raises(SystemExit):

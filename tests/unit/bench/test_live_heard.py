@@ -49,11 +49,18 @@ def test_a_job_that_succeeded_has_libvirt_s_last_word() -> None:
     figures = seen.figures()
     assert (figures["job_s"], figures["downtime_ms"], figures["downtime_net_ms"]) == (3.9, 210, 2)
     assert (figures["job_bytes"], figures["dirty_mib_s"], figures["throttle_percent"]) == (9, 2.0, 20)
+    assert figures["iterations"] == 2
 
 
 def test_a_job_that_was_given_up_lasted_until_it_was_seen_last() -> None:
-    figures = heard(look(100.5, 500), look(130.25, 30250, memory_processed=7)).figures()
+    seen = heard(
+        look(100.5, 500, memory_iteration=1),
+        look(120.0, 20000, memory_iteration=4, memory_processed=7),
+        look(130.25, 30250, memory_iteration=0, memory_processed=0),
+    )
+    figures = seen.figures()
     assert (figures["job_s"], figures["downtime_ms"], figures["job_bytes"]) == (30.25, None, 7)
+    assert figures["iterations"] == 4
 
 
 def test_no_job_at_all() -> None:

@@ -188,8 +188,10 @@ def test_the_page_and_the_guide_are_written(tmp_path: Path, monkeypatch: pytest.
         kept = curve if method == "virsh" else {}
         store.add(tmp_path / "stress.json", {**made("stress", method), "curve": kept, "progress": curve})
     assert stress.write(tmp_path / "stress.json") == 0
-    left = ET.fromstring((tmp_path / "stress-stress-remaining_mib.svg").read_text(encoding="utf-8"))
-    assert "balanced, by its own lines" in [one.text for one in left.iter()]
+    page = (tmp_path / "stress.html").read_text(encoding="utf-8")
+    for words in ("stress, balanced: MiB left", "by the playbook&#x27;s lines", "stress, virsh migrate: MiB/s"):
+        assert words in page
+    assert "stress, balanced: MiB/s" not in page, "nothing was kept of its job"
     assert "4 CPU workers" in guide.read_text(encoding="utf-8")
     for method in ("one-by-one", "at-once"):
         store.add(tmp_path / "eight.json", drained(method, 60.0))
