@@ -33,8 +33,6 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._live.outlook impo
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.pacing import (
     CLOSER,
     CONTRACTS,
-    DEVICES_MS,
-    IN_FLIGHT_BYTES,
     MARGIN,
     MARGIN_MS,
     first_ms,
@@ -57,6 +55,9 @@ MIB = 2**20
 STARTING_S = 0.8
 """What libvirt does on both sides before the first byte and after the last."""
 
+_DEVICES_MS = 30
+_IN_FLIGHT_BYTES = 1.5 * MIB
+"""What every pause has in it on the mean: state of devices, and what sockets hold. C(pacing.py) has the most of both."""
 _SLACK_S = 0.025
 """QEMU looks whether it is done when it has sent for a twentieth of a second: on the mean, half of that late."""
 _LOOK_S = 0.1
@@ -108,8 +109,8 @@ class _Case:
 
     @property
     def least_ms(self) -> int:
-        """What each pause has in it, however little memory is left."""
-        return DEVICES_MS + round(1000 * IN_FLIGHT_BYTES / self.wire)
+        """What each pause has in it on the mean, however little memory is left."""
+        return _DEVICES_MS + round(1000 * _IN_FLIGHT_BYTES / self.wire)
 
     def need_s(self, curve: Curve, link: float) -> float:
         """The shortest pause. What is not there cannot be written: never longer than the first pass."""

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import History, Round
 
 DEVICES_MS = 40
-"""State of devices, and the word from one host to the other: they are part of each pause (measured)."""
+"""State of devices, and the word from one host to the other: so much of a pause they are at the most (measured)."""
 IN_FLIGHT_BYTES = 2 * 2**20
-"""What sockets hold when the guest is stopped: for QEMU it is sent, and the other side has not got it (measured)."""
+"""What sockets hold at the most when the guest is stopped: QEMU sent it, the other side has not got it (measured)."""
 _LEAST_SHARE = 5
 """QEMU is told a fifth of the ceiling at least, however slow the link: less would hardly ever be enough."""
 _FIRST_SHARE = 10

@@ -126,7 +126,7 @@ def test_a_guest_that_need_not_be_slowed_down_is_not() -> None:
     assert (found.options.auto_converge, found.options.throttle_initial) == (False, 0)
     (finding,) = findings(HOT, wanted)
     assert (finding.code, finding.severity) == ("LIVE_OPTION_LEFT_OUT", Severity.WARN)
-    assert "plain pre-copy will do: 24 s, pause 492 ms" in finding.message
+    assert "plain pre-copy will do: 24 s, pause 478 ms" in finding.message
 
 
 @pytest.mark.parametrize(

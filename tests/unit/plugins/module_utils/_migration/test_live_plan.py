@@ -185,7 +185,7 @@ def forecast_of(found: GuestPlan) -> list[str]:
 
 def test_the_plan_says_what_it_will_come_to() -> None:
     found = plan_one(foreseen(), site(forecasts={"c1": measured(68, 102)}))
-    assert forecast_of(found) == ["forecast         24 s, pause 492 ms: dirtied 68 MiB/s, link 117 MiB/s"]
+    assert forecast_of(found) == ["forecast         24 s, pause 478 ms: dirtied 68 MiB/s, link 117 MiB/s"]
     assert forecast_of(plan_one(asked())) == []
 
 
