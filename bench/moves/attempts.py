@@ -63,9 +63,10 @@ def _back(guest: RunningGuest, found: Mapping[str, Any]) -> None:
     if found["outcome"] != Outcome.FAILED.value:
         try:
             guest.back()
-            return
         except FAILURES as error:
             why = str(error)
+        else:
+            return
     print(f"bench: {guest.name} is made anew: {why}", file=sys.stderr)
     guest.anew()
 

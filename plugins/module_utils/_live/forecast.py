@@ -57,7 +57,7 @@ STARTING_S = 0.8
 
 _DEVICES_MS = 30
 _IN_FLIGHT_BYTES = 1.5 * MIB
-"""What every pause has in it on the mean: state of devices, and what sockets hold. C(pacing.py) has the most of both."""
+"""What each pause has in it on the mean: state of devices, and what sockets hold. C(pacing.py) has the most of both."""
 _SLACK_S = 0.025
 """QEMU looks whether it is done when it has sent for a twentieth of a second: on the mean, half of that late."""
 _LOOK_S = 0.1
