@@ -300,7 +300,7 @@ def _by_forecast(case: _Case, rounds: Iterator[_Round], *, slowing: bool) -> _En
     """The limit is low until rounds get no shorter, then a little above what they need."""
     most_s = highest_ms(case.policy.max_downtime_ms, case.link) / 1000
     first_s = limit_s = first_ms(case.policy.max_downtime_ms) / 1000
-    best, times, bests = float("inf"), [0.0], [float("inf")]
+    best, shortest, times, bests = float("inf"), float("inf"), [0.0], [float("inf")]
     end = _End(case.begin_s, 0.0, fits=True)
     for one in rounds:
         left = one.left_s(first_s)
@@ -309,11 +309,12 @@ def _by_forecast(case: _Case, rounds: Iterator[_Round], *, slowing: bool) -> _En
             return _dip(one.at_s, left, limit_s)
         if left >= CONTRACTS * best:
             limit_s = max(limit_s, min(most_s, MARGIN * min(best, left) + MARGIN_MS / 1000))
-            if left <= limit_s:
+            settled = not slowing and one.need_s >= _SETTLED * shortest
+            if left <= limit_s or (settled and left <= most_s):  # a limit that did not do is raised
                 return _End(one.at_s + _LOOK_S, left, fits=True)
-            if not slowing and (left >= _SETTLED * best or _stuck(case.policy, times, bests, end)):
+            if settled or (not slowing and _stuck(case.policy, times, bests, end)):
                 return _when_stuck(case.policy, times, bests, end)
-        best = min(best, left)
+        best, shortest = min(best, left), min(shortest, one.need_s)
         times.append(one.at_s)
         bests.append(best)
     return end

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._live import forecast, pacing
@@ -366,6 +366,16 @@ def test_a_faster_link_never_makes_it_worse(one: Measured, policy: Policy, faste
 
 
 @given(ANY, st.sampled_from(UNTIMED), st.integers(0, 5000))
+@example(
+    Measured(dirtied=((0.1, 0), (0.2, 16 * MIB), (0.5, 0)), resident_bytes=18 * MIB, link_bytes_s=90701824),
+    UNTIMED[0],
+    220,
+)
+@example(
+    Measured(dirtied=((0.1, 0), (0.2, 58458112), (0.5, 0)), resident_bytes=56 * MIB, link_bytes_s=292552704),
+    UNTIMED[0],
+    60,
+)
 def test_a_higher_ceiling_never_makes_it_worse(one: Measured, policy: Policy, more_ms: int) -> None:
     wider = replace(policy, max_downtime_ms=policy.max_downtime_ms + more_ms)
     assert RANK[outlook(one, wider, 2.0, PLAIN).verdict] >= RANK[outlook(one, policy, 2.0, PLAIN).verdict]
