@@ -110,9 +110,8 @@ def test_errors_of_the_forecast_leave_out_what_it_was_tuned_on() -> None:
         forecast("5@160", "balanced", 99.0, 9999),  # tuned on
         forecast("max@320", "balanced", 99.0, 9999, outcome="refused"),
         forecast("max@80", "nova", 99.0, 9999, done=["3 s: guest paused: it was asked for"]),
-        forecast(
-            "max@160", "must-finish", 15.0, 500, done=["3 s: guest paused: it got no closer"]
-        ),  # 50 % and 25 % off
+        # 50 % and 25 % off
+        forecast("max@160", "must-finish", 15.0, 500, done=["3 s: guest paused: it got no closer"]),
         forecast("max@160", "balanced-post-copy", 10.0, 9999, done=["3 s: post-copy: the guest would"]),  # no pause
         forecast("0@80", "nova", None, None),
         made("0@320", "virsh"),
