@@ -12,3 +12,4 @@ class ActionModule(StepAction):
     """See the base class."""
 
     LABEL = "giving the order"
+    OWNED = False  # an order is given from beside, while another run has the guest

@@ -46,6 +46,7 @@ class ActionModule(ControllerAction):
             "guests": [{**guest.as_result(), **_host(guest.migration, plan, variables)} for guest in plan.guests],
             "owner": f"{getpass.getuser()}@{socket.gethostname()}",
             "command": f"{request.operation.value} {' '.join(request.guests)}",
+            "run": secrets.token_hex(8),
         }
 
 

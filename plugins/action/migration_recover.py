@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import getpass
+import secrets
 import socket
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -55,6 +56,7 @@ class ActionModule(ControllerAction):
             "guests": guests,
             "owner": f"{getpass.getuser()}@{socket.gethostname()}",
             "command": "recover",
+            "run": secrets.token_hex(8),
         }
 
 
@@ -101,14 +103,16 @@ def _side(host: str, known: Known, variables: Mapping[str, Any]) -> Side:
     if answer is None or guests is None:  # a libvirt that does not answer is no guest that is not there
         return Side(reachable=False)
     mine = next((one for one in answer if one["id"] == known.migration.id), {})
-    state = next((one["state"] for one in guests["domains"] if one["uuid"] == known.migration.uuid), "")
+    guest: Mapping[str, Any] = next((one for one in guests["domains"] if one["uuid"] == known.migration.uuid), {})
+    waiting_s = _site.waiting_s(variables, host).get(known.migration.id, float("inf"))
     return Side(
         reachable=True,
-        domain_state=state,
+        domain_state=str(guest.get("state", "")),
         working=bool(mine.get("working")),
         copying=bool(mine.get("copying")),
+        mirroring=bool(guest.get("block_jobs")),
         switched=bool(mine.get("switched")),
-        idle_s=float(mine.get("idle_s", float("inf"))),
+        idle_s=min(waiting_s, float(mine.get("idle_s", float("inf")))),
     )
 
 

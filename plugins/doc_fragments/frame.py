@@ -68,6 +68,20 @@ options:
       confirm: The move is made final.
       revert: The move is taken back.
     default: move
+  run:
+    description:
+      - >-
+        The token of the run that this call belongs to. The step acts only while the guest's lock on this hypervisor has
+        the same one; else it is refused with C(LOST_THE_LOCK).
+      - In the collection's own playbooks the plan makes it, and the tasks need not name it.
+    type: str
+    default: ""
+  not_after:
+    description: >-
+      Unix time on this hypervisor after which the step is refused with C(CALL_TOO_LATE), because what it was decided
+      from may not be true any more. V(0) for never.
+    type: float
+    default: 0
 """
 
     STEP_OPTIONAL = r"""
@@ -83,4 +97,18 @@ options:
       confirm: The move is made final.
       revert: The move is taken back.
     default: move
+  run:
+    description:
+      - >-
+        The token of the run that this call belongs to. The step acts only while the guest's lock on this hypervisor has
+        the same one; else it is refused with C(LOST_THE_LOCK).
+      - In the collection's own playbooks the plan makes it, and the tasks need not name it.
+    type: str
+    default: ""
+  not_after:
+    description: >-
+      Unix time on this hypervisor after which the step is refused with C(CALL_TOO_LATE), because what it was decided
+      from may not be true any more. V(0) for never.
+    type: float
+    default: 0
 """

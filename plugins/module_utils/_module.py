@@ -13,13 +13,12 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, NoReturn
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -30,15 +29,18 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Mob
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.connection import connect
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import LIBVIRT_IMP_ERR
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.authority import Authority, authority
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal_file import Journal
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import STATE_DIRECTORY, Store
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.validity import VALID_S
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit.process import myself
 
 _OTHERS_S = 90
-_POLL_S = 0.1
+_OWN_S = 2
+"""How long the end of long work waits for a call that may be at that work, before it goes on beside it."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,8 @@ def _argument_spec(spec: Spec) -> dict[str, Any]:
     if spec.step is not None:
         options["migration"] = {"type": "str", "required": not spec.step_optional}
         options["phase"] = {"type": "str", "choices": [one.value for one in Phase], "default": Phase.MOVE.value}
+        options["run"] = {"type": "str", "default": ""}
+        options["not_after"] = {"type": "float", "default": 0.0}
     return options
 
 
@@ -187,6 +191,10 @@ def _deadline(seconds: int) -> Iterator[None]:
 
 
 def _carry_out(call: Call, context: Context, diff: bool, done: list[dict[str, Any]]) -> dict[str, Any]:
+    owner = _authority(call.spec, context)
+    context = replace(context, beginning=_beginning(call.spec, context, owner))
+    if owner is not None and not context.check:
+        owner.beat()
     with _alone(call.spec, context):
         plan = call.work(context)
         result: dict[str, Any] = {**plan.result, "changed": bool(plan.effects)}
@@ -195,12 +203,27 @@ def _carry_out(call: Call, context: Context, diff: bool, done: list[dict[str, An
         if context.check:
             result["steps"] = [{"name": one.name, "does": one.describe} for one in plan.effects]
         else:
-            _apply(plan, None if plan.untouched else _journal(call.spec, context), context, result, done)
+            _apply(plan, _book(call.spec, context, owner, plan), context, result, done)
             result["steps"] = done
             if call.spec.tells_journal:
                 entries = journal.read(context.store, context.params["migration"])
                 result["journal"] = [one.as_result() for one in entries]
+        if owner is not None:
+            result["valid_until"] = context.clock() + VALID_S
     return result
+
+
+def _authority(spec: Spec, context: Context) -> Authority | None:
+    """What a call shows of itself when it is a step of a migration."""
+    if spec.step is None or not context.params["migration"]:
+        return None
+    params = context.params
+    return authority(context.store, params["migration"], spec.step, params["run"], context.clock, params["not_after"])
+
+
+def _shared(spec: Spec) -> bool:
+    """Long work that goes on in a unit: another step may have to end it, and does not wait for it."""
+    return spec.step in (Step.PRESYNC, Step.COPY, Step.DIGEST)
 
 
 @contextmanager
@@ -209,41 +232,59 @@ def _alone(spec: Spec, context: Context) -> Iterator[None]:
 
     A controller that lost its connection takes back what a step did while that step may still be at work here: it
     waits until that has ended, and plans from what it left. A copy is not waited for, it is ended (by its unit);
-    so is the counting of digests.
+    so is the counting of digests. What ends single steps does not wait for long either: the call that it ends may be
+    one that sends files for an hour. Who takes the lock away does not wait at all: a step that is at work is refused
+    at its next effect, and what comes after waits for its end.
     """
-    parameters = context.params
-    shared = spec.step in (None, Step.PRESYNC, Step.COPY, Step.DIGEST) or parameters.get("only")
-    if shared or context.check or not parameters["migration"]:
+    beside = spec.step in (None, Step.LOCK) or _shared(spec)
+    if beside or context.check or not context.params["migration"]:
         yield
         return
-    directory = context.store.migration(parameters["migration"])
+    directory = context.store.migration(context.params["migration"])
     if spec.step is not Step.CLAIM and not directory.is_dir():
         yield
         return
-    descriptor = os.open(context.store.make(directory), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    context.store.make(directory)
+    with _exclusive(context, _OWN_S if context.params.get("only") else _OTHERS_S, bool(context.params.get("only"))):
+        yield
+
+
+@contextmanager
+def _exclusive(context: Context, timeout_s: float, beside: bool = False) -> Iterator[None]:
+    """Hold the lock of the migration's steps; *beside*: go on without it after *timeout_s*. Raises Refused(BUSY)."""
+    directory = context.store.migration(context.params["migration"])
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _wait_for_others(descriptor, context)
+        with contextlib.suppress(*((Refused,) if beside else ())):
+            lock.wait_for(descriptor, timeout_s, context.monotonic, context.sleep, lambda: _still_at_work(context))
         yield
     finally:
         os.close(descriptor)
 
 
-def _wait_for_others(descriptor: int, context: Context) -> None:
-    began = context.monotonic()
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if context.monotonic() - began >= _OTHERS_S:
-                raise Refused(
-                    "BUSY",
-                    context.params["migration"],
-                    f"another step of this migration is still at work here after {_OTHERS_S} s.",
-                    "Wait until it has ended, or look at it with kvmops.mobility.status.",
-                ) from None
-            context.sleep(_POLL_S)
-        else:
-            return
+def _still_at_work(context: Context) -> Refused:
+    return Refused(
+        "BUSY",
+        context.params["migration"],
+        f"another step of this migration is still at work here after {_OTHERS_S} s.",
+        "Wait until it has ended, or look at it with kvmops.mobility.status.",
+    )
+
+
+def _beginning(
+    spec: Spec, context: Context, owner: Authority | None
+) -> Callable[[], contextlib.AbstractContextManager[None]]:
+    """What long work of its own is begun in: between the look at the lock and the begin nobody else comes."""
+    if owner is None or not _shared(spec):
+        return contextlib.nullcontext
+
+    @contextmanager
+    def begin() -> Iterator[None]:
+        with _exclusive(context, _OTHERS_S):
+            owner.check_effect(spec.step.value if spec.step else "")
+            yield
+
+    return begin
 
 
 def _context(module: AnsibleModule, parameters: Mapping[str, Any], hypervisor: Hypervisor | None) -> Context:
@@ -259,37 +300,52 @@ def _context(module: AnsibleModule, parameters: Mapping[str, Any], hypervisor: H
     )
 
 
-def _journal(spec: Spec, context: Context) -> Journal | None:
-    if spec.step is None or not context.params["migration"]:
+@dataclass(frozen=True)
+class _Book:
+    """The journal of a step, and what the step shows before each line."""
+
+    journal: Journal
+    owner: Authority
+
+
+def _book(spec: Spec, context: Context, owner: Authority | None, plan: Plan) -> _Book | None:
+    """None for what leaves no line. Raises Refused: LOST_THE_LOCK, CALL_TOO_LATE."""
+    if spec.step is None or owner is None:
         return None
-    return Journal(context.store, context.params["migration"], context.phase, spec.step, context.clock)
+    if not plan.untouched or plan.effects:
+        owner.check_begin(journal.read(context.store, owner.migration))
+    if plan.untouched:
+        return None
+    return _Book(Journal(context.store, owner.migration, context.phase, spec.step, context.clock), owner)
 
 
 def _apply(
-    plan: Plan, book: Journal | None, context: Context, result: dict[str, Any], done: list[dict[str, Any]]
+    plan: Plan, book: _Book | None, context: Context, result: dict[str, Any], done: list[dict[str, Any]]
 ) -> None:
     """Each effect between its two journal lines; the step's own lines around them all."""
     if book is None:
         for effect in plan.effects:
             result.update(_timed(effect, context, done))
         return
-    began = {"effects": [one.name for one in plan.effects], "process": myself().as_result()}
-    book.write(Event.BEGIN, result=began)
+    write = book.journal.write
+    names = [one.name for one in plan.effects]
+    write(Event.BEGIN, result={"effects": names, "process": myself().as_result(), "run": book.owner.token})
     try:
         for effect in plan.effects:
-            book.write(Event.BEGIN, effect.name, effect.undo)
+            book.owner.check_effect(effect.name)
+            write(Event.BEGIN, effect.name, effect.undo)
             made = _timed(effect, context, done)
-            book.write(Event.END, effect.name, result=made)
+            write(Event.END, effect.name, result=made)
             result.update(made)
     except MobilityError as error:
-        book.write(Event.FAIL, result={"code": error.code, "message": str(error)})
+        write(Event.FAIL, result={"code": error.code, "message": str(error)})
         raise
     except OSError as error:
         # The journal may be on the very file system that failed: then the missing end says as much.
         with contextlib.suppress(OSError):
-            book.write(Event.FAIL, result={"code": "FILE_SYSTEM_FAILED", "message": str(error)})
+            write(Event.FAIL, result={"code": "FILE_SYSTEM_FAILED", "message": str(error)})
         raise
-    book.write(Event.END, result={key: value for key, value in result.items() if key != "diff"})
+    write(Event.END, result={key: value for key, value in result.items() if key != "diff"})
 
 
 def _timed(effect: Effect, context: Context, done: list[dict[str, Any]]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,6 +60,8 @@ class Context:
     sleep: Callable[[float], None]
     store: Store
     connected: Hypervisor | None = None
+    beginning: Callable[[], AbstractContextManager[None]] = nullcontext
+    """What a step begins long work in that goes on beside others: see the frame."""
 
     @property
     def hypervisor(self) -> Hypervisor:

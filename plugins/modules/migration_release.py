@@ -13,22 +13,14 @@ author:
   - kvmops.mobility contributors (@kvmops)
 description:
   - >-
-    Releases the lock of the guest on this hypervisor when this migration holds it, and keeps the receipt
-    beside the record. Another migration's lock is left alone.
+    Releases the lock of the guest on this hypervisor when this run holds it, and keeps the receipt beside the record.
+    For a run that has lost the migration to another it does nothing.
 extends_documentation_fragment:
   - kvmops.mobility.attributes
   - kvmops.mobility.attributes.changing
   - kvmops.mobility.frame
   - kvmops.mobility.frame.step
 options:
-  owner:
-    description: >-
-      Who held it, as in M(kvmops.mobility.migration_claim): then another's lock on the same migration is left alone.
-      Without it, whoever held it.
-    type: str
-  command:
-    description: What they typed, as in M(kvmops.mobility.migration_claim). Needed with O(owner).
-    type: str
   receipt:
     description: What M(kvmops.mobility.migration_receipt) returned.
     type: dict
@@ -41,6 +33,7 @@ EXAMPLES = r"""
 - name: Let others work on the guest again
   kvmops.mobility.migration_release:
     migration: "{{ kvmops_migration.id }}"
+    run: "{{ kvmops_run }}"
   delegate_to: "{{ kvmops_migration.source }}"
 """
 

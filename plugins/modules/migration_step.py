@@ -45,6 +45,7 @@ options:
       - migration_discard
       - migration_evidence
       - migration_info
+      - migration_lock
       - migration_release
       - migration_survey
       - migration_undo

@@ -152,6 +152,12 @@ def migrations(variables: Mapping[str, Any]) -> dict[str, Sequence[Mapping[str, 
     return {name: one["migrations"] for (name, _task), one in answers.items() if one and "migrations" in one}
 
 
+def waiting_s(variables: Mapping[str, Any], host: str) -> dict[str, float]:
+    """Which migrations wait for a slot on *host*, and how long ago each has asked last, seconds."""
+    found = result_of(variables, host, "kvmops_migrations") or {}
+    return {name: float(age) for name, age in found.get("waiting", {}).items()}
+
+
 def clock_offset_s(variables: Mapping[str, Any], source: str, destination: str) -> float:
     """The destination's clock minus the source's, seconds; 0 when it is too small to tell."""
     offsets = []

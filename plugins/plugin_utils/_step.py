@@ -50,12 +50,14 @@ class StepAction(ActionBase):
     HEARTBEAT_S: ClassVar[float] = 15.0
     LABEL: ClassVar[str] = "working"
     """What it does, for the line that shows it lives."""
+    OWNED: ClassVar[bool] = True
+    """A step of a migration acts for the run that has the guest, and shows its token."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """The module's result; unreachable and overdue as failures with a code."""
         variables = task_vars or {}
         result: dict[str, Any] = super().run(tmp, variables)
-        arguments = {"deadline_s": self.DEADLINE_S, **self._task.args}
+        arguments = {"deadline_s": self.DEADLINE_S, **self._run(variables), **self._task.args}
         where = str(self._task.delegate_to or variables.get("inventory_hostname", "localhost"))
         began = time.time()
         try:
@@ -66,6 +68,11 @@ class StepAction(ActionBase):
         except TimeoutError as error:
             result.update(self._unreachable(where, str(error)))
         return self._finished(result, where, began)
+
+    def _run(self, variables: Mapping[str, Any]) -> dict[str, Any]:
+        """The token of this run, where the plan has given the guest one: no task can forget it."""
+        owned = self.OWNED and self._task.args.get("migration") and "kvmops_run" in variables
+        return {"run": str(variables["kvmops_run"])} if owned else {}
 
     def carry_out(self, arguments: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
         """What the step is: its module, or the one that stands for all that a move calls."""

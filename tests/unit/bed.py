@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain im
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Capacity, Stop
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.authority import Authority
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal_file import Journal
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import DiskPlan, Migration, Size
@@ -27,6 +28,17 @@ from ansible_collections.kvmops.mobility.tests.unit.clock import Clock
 from ansible_collections.kvmops.mobility.tests.unit.driver import Connection, Jobs, Travel
 
 ID = "0a1b2c3d4e5f"
+RUN = "5e5e5e5e5e5e5e5e"
+
+
+class Trusted(Authority):
+    """For a single step, before which nobody has taken the lock; the frame's own tests look at who may act."""
+
+    def check_begin(self, entries: Sequence[Entry]) -> None:
+        """Everybody may."""
+
+    def check_effect(self, effect: str) -> None:
+        """Everybody may."""
 
 
 @dataclass
@@ -121,6 +133,8 @@ class Bed:
                 "only": None,
                 "despite_start": False,
                 "power_on": False,
+                "run": RUN,
+                "not_after": 0.0,
                 **who,
                 **params,
             },
@@ -146,7 +160,10 @@ class Bed:
         context = self.context(phase, **params)
         plan = work(context)
         result: dict[str, Any] = dict(plan.result)
-        book = None if plan.untouched else Journal(self.store, ID, phase, step, self.clock)
+        book = None
+        if not plan.untouched:
+            owner = Trusted(self.store, ID, step, RUN, self.clock)
+            book = _module._Book(Journal(self.store, ID, phase, step, self.clock), owner)
         _module._apply(plan, book, context, result, [])
         return {**result, "effects": [one.name for one in plan.effects]}
 

@@ -12,5 +12,4 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._flow.release impo
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._module import Call, Spec
 
-_OPTIONS = {"owner": {"type": "str"}, "command": {"type": "str"}, "receipt": {"type": "dict"}}
-CALL = Call(Spec(options=_OPTIONS, libvirt=False, step=Step.RELEASE, required_together=(("owner", "command"),)), plan)
+CALL = Call(Spec(options={"receipt": {"type": "dict"}}, libvirt=False, step=Step.RELEASE), plan)

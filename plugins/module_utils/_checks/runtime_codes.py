@@ -14,6 +14,11 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
         "A live migration in post-copy cannot be given up: neither side has all of the guest's memory.",
         "Let it end; where its link broke, run recover.",
     ),
+    (
+        "CALL_TOO_LATE",
+        "A call came so late that what it was decided from may not be true any more.",
+        "Is the controller slow, or did it sleep? Run it again; recover does, too.",
+    ),
     ("CERTIFICATE_EXPIRED", "A certificate of ssh is not valid at this time.", "Renew it; look at the clocks."),
     ("CERTIFICATE_REVOKED", "A certificate of ssh is revoked.", "Issue a new one, if the host is what it should be."),
     ("CA_UNUSABLE", "The certificate authority cannot sign.", "See ssh_trust_ca_key and ssh_trust_ca_passphrase."),
@@ -221,6 +226,11 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
         "LIVE_WRONG_STAGE",
         "A live migration cannot be made to finish now.",
         "The message says why; status shows how far it is.",
+    ),
+    (
+        "LOST_THE_LOCK",
+        "A run goes on with a guest that it does not hold any more: its migration was recovered, or is over.",
+        "See kvmops.mobility.status, and begin anew from what is there now.",
     ),
     ("MIGRATION_NOT_FOUND", "No hypervisor knows of such a migration.", "See kvmops.mobility.status."),
     ("MIGRATION_USER_MISSING", "The migration user does not exist on the destination.", "Create it there."),

@@ -25,7 +25,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit impor
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import verdict
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import lock, record
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import lock, record, waiting
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.authority import LOCK_EFFECT
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import shortage
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
@@ -40,6 +41,8 @@ def plan(context: Context) -> Plan:
     migration = Migration.from_result(context.params["record"])
     _hold_host_lock(context)
     _check_slots(context, migration)
+    if not context.check:
+        waiting.end(context.store, migration.id)
     if context.params["role"] == "source":
         return _plan_source(context, migration)
     return _plan_destination(context, migration)
@@ -62,6 +65,8 @@ def _check_slots(context: Context, migration: Migration) -> None:
     records = [record.read(context.store, one.migration) for one in holders]
     busy = [one.migration for one in records if one is not None and one.role == role]
     if slots and len(busy) >= slots:
+        if not context.check:
+            waiting.note(context.store, migration.id, context.clock())
         names = ", ".join(f"{one.name} ({one.id})" for one in busy)
         way = "leave" if role == "source" else "arrive at"
         raise Refused(
@@ -73,26 +78,39 @@ def _check_slots(context: Context, migration: Migration) -> None:
 
 
 def _lock(context: Context, migration: Migration) -> tuple[Effect, ...]:
-    """The lock effect, none when the same hand holds it. Raises Refused(BUSY) while another does."""
-    wanted = lock.Lock(
-        uuid=migration.uuid,
-        migration=migration.id,
-        owner=context.params["owner"],
-        command=context.params["command"],
-        since=context.clock(),
-    )
+    """The lock effect, none when this run holds it. Raises Refused(BUSY) while another does."""
+    wanted = wanted_lock(context, migration)
     holder = lock.held(context.store, migration.uuid)
-    if holder is not None and not holder.same_hand(wanted):
+    if holder is not None and not holder.is_of(wanted.migration, wanted.token):
         raise lock.busy(migration.uuid, holder)
     if holder is not None:
         return ()
     return (
         Effect(
-            "lock",
+            LOCK_EFFECT,
             f"lock {migration.name} for migration {migration.id}",
             lambda: lock.take(context.store, wanted),
-            undo={"kind": "unlock", "uuid": wanted.uuid, "owner": wanted.owner, "command": wanted.command},
+            undo={"kind": "unlock", "uuid": wanted.uuid},
         ),
+    )
+
+
+def wanted_lock(context: Context, migration: Migration) -> lock.Lock:
+    """The lock that the run of this call wants. Raises Refused(LOST_THE_LOCK) for a call that shows no run."""
+    if not context.params["run"]:
+        raise Refused(
+            "LOST_THE_LOCK",
+            migration.name,
+            "the call shows no run, and a lock belongs to one.",
+            "Give a text of your own with run, the same in all calls that belong together; the playbooks do.",
+        )
+    return lock.Lock(
+        uuid=migration.uuid,
+        migration=migration.id,
+        owner=context.params["owner"],
+        command=context.params["command"],
+        since=context.clock(),
+        token=context.params["run"],
     )
 
 

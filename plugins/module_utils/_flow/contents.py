@@ -89,11 +89,12 @@ def _count(context: Context, unit: transient.Unit, disks: list[content.Disk]) ->
         context.store.write_json(listed, {"disks": [asdict(one) for one in disks]})
         argv = payload.argv(_book(context), content.__name__, [str(listed)])
     if not context.params["wait"]:
-        transient.begin(unit, argv)
+        with context.beginning():
+            transient.begin(unit, argv)
         return {}
     timeout_s = context.params["deadline_s"] or _DEFAULT_TIMEOUT_S
     try:
-        done = transient.carry_out(unit, argv, timeout_s, context.monotonic, context.sleep)
+        done = transient.carry_out(unit, argv, timeout_s, context.monotonic, context.sleep, context.beginning)
     except CommandFailed as error:
         raise MobilityError(
             "DIGEST_FAILED", unit.name, f"the disks were not read to their end: {error.message}.", error.remedy

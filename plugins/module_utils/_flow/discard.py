@@ -30,7 +30,7 @@ def plan(context: Context) -> Plan:
     kept = context.record()
     entries = journal.read(context.store, kept.migration.id)
     if _closed(entries, context.phase):
-        return Plan()
+        return Plan(untouched=True)
     losing = "source" if context.phase is Phase.CONFIRM else "destination"
     closing = _forget(context, kept.migration)
     if kept.role != losing:

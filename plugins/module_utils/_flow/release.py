@@ -9,7 +9,9 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.authority import last_run
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.record import RECEIPT
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import tls, tunnel
@@ -17,11 +19,13 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._unit import trans
 
 
 def plan(context: Context) -> Plan:
-    """The receipt is kept, when one is given; the lock goes, when the same hand holds it that asks for it.
-
-    Without an owner it is an operator who clears what a dead run left: then it goes whoever held it for this migration.
-    """
+    """The receipt is kept, when one is given, and the lock goes. Of a run that has lost the migration neither is."""
     migration = context.record().migration
+    entries = journal.read(context.store, migration.id)
+    holder = lock.held(context.store, migration.uuid)
+    holds = holder is not None and holder.is_of(migration.id, context.params["run"])
+    if not holds and (not context.params["run"] or last_run(entries) != context.params["run"]):
+        return Plan(result={"status": ""}, untouched=True)
     effects = []
     receipt = context.params["receipt"]
     path = context.store.migration(migration.id) / RECEIPT
@@ -29,12 +33,8 @@ def plan(context: Context) -> Plan:
         keeping = Effect("receipt", f"keep the receipt in {path}", lambda: context.store.write_json(path, receipt))
         effects.append(keeping)
     effects += _mirror(context, migration.id)
-    holder = lock.held(context.store, migration.uuid)
-    if holder is not None and holder.migration == migration.id and _may(context, holder):
-        mine = holder
-        effects.append(
-            Effect("unlock", f"release the lock of {migration.name}", lambda: _release(context, mine)),
-        )
+    if holds:
+        effects.append(Effect("unlock", f"release the lock of {migration.name}", lambda: _release(context, migration)))
     return Plan(tuple(effects), result={"status": (receipt or {}).get("status", "")})
 
 
@@ -57,10 +57,5 @@ def _mirror(context: Context, migration: str) -> list[Effect]:
     return [Effect("tunnel", f"close {', '.join(units)}", close)] if units else []
 
 
-def _may(context: Context, holder: lock.Lock) -> bool:
-    owner = context.params["owner"]
-    return owner is None or (owner, context.params["command"]) == (holder.owner, holder.command)
-
-
-def _release(context: Context, mine: lock.Lock) -> None:
-    lock.release(context.store, mine)
+def _release(context: Context, migration: Migration) -> None:
+    lock.release(context.store, migration.uuid, migration.id, context.params["run"])

@@ -29,6 +29,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._unit import trans
 _LINGER_S = 5
 """A guest that was asked to shut down, and whose stop was given up, may still act on it a moment later."""
 _POLL_S = 0.1
+_UNLOCK = "unlock"
 
 
 def plan(context: Context) -> Plan:
@@ -42,12 +43,15 @@ def plan(context: Context) -> Plan:
     only = context.params["only"]
     everything = journal.pending_undo(entries, context.phase)
     pending = tuple(one for one in everything if not only or one.step.value in only)
-    effects = tuple(_effect(context, one) for one in pending)
+    locks = tuple(one for one in pending if one.undo and one.undo["kind"] == _UNLOCK)
+    effects = tuple(_effect(context, one) for one in pending if one not in locks)
     if not only:
         effects = (*effects, *_power_on(context, entries, pending))
-    if not only and (effects or _open(context, entries)):
+    if not only and (effects or locks or _open(context, entries)):
         effects = (*effects, _close(context))
-    return Plan(effects, result={"undone": [one.effect for one in pending]})
+    # The lock is the last that goes: until the book is closed nobody else may begin.
+    effects = (*effects, *(_effect(context, one) for one in locks))
+    return Plan(effects, result={"undone": [one.effect for one in pending]}, untouched=not effects)
 
 
 def _check_legal(context: Context, entries: tuple[Entry, ...]) -> None:
@@ -219,8 +223,7 @@ def _undefine(context: Context, how: Mapping[str, Any]) -> None:
 
 
 def _unlock(context: Context, how: Mapping[str, Any]) -> None:
-    mine = lock.Lock(how["uuid"], context.params["migration"], how["owner"], how["command"], 0.0)
-    lock.release(context.store, mine)
+    lock.release(context.store, how["uuid"], context.params["migration"], context.params["run"])
 
 
 def _stop_unit(_context: Context, how: Mapping[str, Any]) -> None:
@@ -236,7 +239,7 @@ _KINDS: Mapping[str, Callable[[Context, Mapping[str, Any]], None]] = {
     "destroy": _destroy,
     "undefine": _undefine,
     "autostart": stored.restore_autostart,
-    "unlock": _unlock,
+    _UNLOCK: _unlock,
     "stop_unit": _stop_unit,
     "end_mirror": mirror.end,
     "limit_writes": mirror.unthrottle,

@@ -9,7 +9,7 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,16 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain im
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, reverting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import needed_bytes
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Layout, Migration, Parking
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.record import Record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.starting import may_have_run
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import (
+    CLOSED,
+    LEGAL,
+    Status,
+    derive_alone,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.way import Way
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 
@@ -35,11 +42,15 @@ _OF_AN_ATTEMPT = {
 
 
 def plan(context: Context, locking: tuple[Effect, ...]) -> Plan:
-    """The effects of *locking*, and for a revert what its next steps need to know."""
-    if context.phase is not Phase.REVERT:
-        return Plan(locking)
+    """The effects of *locking*, and for a revert what its next steps need to know.
+
+    The plan was made before anybody held the lock: what became of the migration since is read again here.
+    """
     kept = context.record()
     entries = journal.read(context.store, kept.migration.id)
+    _check_still_open(kept, entries, context.phase)
+    if context.phase is not Phase.REVERT:
+        return Plan(locking)
     data = Data(context.params.get("data") or Data.DISCARD.value)
     started = kept.role == "source" and may_have_run(entries, Phase.REVERT)
     told: dict[str, Any] = {
@@ -51,6 +62,24 @@ def plan(context: Context, locking: tuple[Effect, ...]) -> Plan:
         asking = _to_send if kept.role == "destination" else _to_take
         told.update(asking(context, kept.migration))
     return Plan(locking, result=told)
+
+
+_VERDICTS = (LEGAL[Phase.CONFIRM] | LEGAL[Phase.REVERT] | {Status.FAILED}) - {Status.FINISHED}
+_CLOSES_LAST = {Phase.CONFIRM: "destination", Phase.REVERT: "source"}
+
+
+def _check_still_open(kept: Record, entries: Sequence[Entry], phase: Phase) -> None:
+    """Raises Refused(ILLEGAL_MOVE) when a verdict was given since the plan was made, by this hypervisor's journal."""
+    status = derive_alone(entries, kept.role)
+    verdict_given = status in _VERDICTS
+    ended = status in CLOSED and kept.role == _CLOSES_LAST[phase]
+    if verdict_given and (status not in LEGAL[phase] or ended):
+        raise Refused(
+            "ILLEGAL_MOVE",
+            kept.migration.name,
+            f"is {status.value} by now: another run has decided since this one was planned.",
+            "See kvmops.mobility.status.",
+        )
 
 
 def _to_send(context: Context, migration: Migration) -> Mapping[str, Any]:

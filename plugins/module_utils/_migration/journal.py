@@ -32,6 +32,7 @@ class Step(enum.Enum):
     """The steps of the flows; each is one module call on one hypervisor."""
 
     CLAIM = "claim"
+    LOCK = "lock"
     EXPORT = "export"
     MIRROR = "mirror"
     PRESYNC = "presync"

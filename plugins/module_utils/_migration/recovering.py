@@ -55,10 +55,12 @@ class Side:
     """The process of a step of this migration lives there."""
     copying: bool = False
     """The unit that copies runs there, or has ended and waits to be looked at."""
+    mirroring: bool = False
+    """libvirt has a block job for the guest there."""
     switched: bool = False
     """Of the source of a live migration: the guest may have run on the destination (post-copy)."""
     idle_s: float = 0.0
-    """Since the journal's last line, by that hypervisor's clock, seconds."""
+    """Since the run that has the guest was heard of there, by that hypervisor's clock, seconds."""
 
     @property
     def active(self) -> bool:
@@ -101,7 +103,7 @@ class Case:
     prefer: Prefer | None = None
     takeover: bool = False
     quiet_s: float = 60.0
-    """A journal that was silent for so long has no living controller behind it."""
+    """A run that was silent for so long has no living controller behind it."""
 
     def both(self, act: Act, why: str) -> Decision:
         """*act* on each hypervisor that answers; the other one is a debt."""

@@ -25,6 +25,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.recover
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.starting import may_have_run
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED, Status
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.validity import FENCED_S
 
 __all__ = ["Act", "Case", "Decision", "Prefer", "Side", "decide"]
 
@@ -50,18 +51,28 @@ def decide(case: Case) -> Decision:
     return _unfinished(case)
 
 
+_LONG_WORK = 5
+"""How many times longer a run is waited for whose mirror, copy or live migration is at work: then there is no hurry."""
+
+
 def _busy(case: Case) -> Decision | None:
     if case.takeover:
         return None
-    for side in (case.source, case.destination):
-        if side.working:
-            return Decision(Act.WAIT, "a process of this migration is at work")
-    if not case.known.holder:
+    sides = (case.source, case.destination)
+    if any(side.working for side in sides):
+        return Decision(Act.WAIT, "a process of this migration is at work")
+    idle = [side.idle_s for side in sides if side.reachable]
+    if not case.known.holder or not idle:
         return None
-    idle = [side.idle_s for side in (case.source, case.destination) if side.reachable]
-    if idle and min(idle) < case.quiet_s:
-        return Decision(Act.WAIT, f"its journal moved {min(idle):.0f} s ago: somebody may be at work")
-    return None
+    at_work = any(side.mirroring or side.copying for side in sides)
+    quiet_s = case.quiet_s * (_LONG_WORK if at_work else 1)
+    if min(idle) >= quiet_s:
+        return None
+    work = ", and its disks or memory are on their way" if at_work else ""
+    return Decision(
+        Act.WAIT,
+        f"its run was heard of {min(idle):.0f} s ago{work}: it is left alone until {quiet_s:.0f} s have passed",
+    )
 
 
 _TAKEN_OVER = frozenset({Status.FINISHED, Status.CONFIRMING, Status.REVERTING})
@@ -165,6 +176,12 @@ def _source_alone(case: Case) -> Decision:
     if not _copy_ended(case.known.source):
         return case.both(Act.UNDO, "the destination was never asked to start the guest: it goes back to the source")
     if case.prefer is Prefer.SOURCE:
+        if case.source.idle_s < FENCED_S:
+            return Decision(
+                Act.WAIT,
+                f"its run was heard of {case.source.idle_s:.0f} s ago, and what it may have asked of the destination "
+                f"can arrive there until {FENCED_S:.0f} s have passed",
+            )
         return case.both(Act.UNDO, "the destination counts as dead: the guest goes back to the source")
     return Decision(
         Act.ASK,

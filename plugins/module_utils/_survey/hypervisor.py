@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
@@ -54,7 +53,7 @@ def survey(hypervisor: Hypervisor, store: Store, images: str, clock: Callable[[]
         disk_bytes_free=space.f_bfree * space.f_frsize,
         domains=_summaries(hypervisor),
         claims=claims(store),
-        locks=tuple(LockFacts.from_result(asdict(one)) for one in lock.all_held(store)),
+        locks=tuple(LockFacts.from_result(one.as_result()) for one in lock.all_held(store)),
         networks=hypervisor.active_networks(),
         bridges=_bridges(),
         rsync_zstd=_rsync_zstd(),

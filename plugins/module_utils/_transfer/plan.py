@@ -270,7 +270,7 @@ def _runner(context: Context, step: str, timeout_s: float) -> rsync.Runner:
     if not context.params["migration"]:
         return lambda argv: run(argv, timeout_s=timeout_s)
     unit = _unit(context, step)
-    return lambda argv: transient.carry_out(unit, argv, timeout_s, context.monotonic, context.sleep)
+    return lambda argv: transient.carry_out(unit, argv, timeout_s, context.monotonic, context.sleep, context.beginning)
 
 
 def _undo(context: Context, step: str) -> Mapping[str, Any] | None:

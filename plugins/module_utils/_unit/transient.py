@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import enum
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,13 +75,20 @@ def _read(name: str) -> tuple[Phase, int]:
 
 
 def carry_out(
-    unit: Unit, argv: Sequence[str], timeout_s: float, clock: Callable[[], float], sleep: Callable[[float], None]
+    unit: Unit,
+    argv: Sequence[str],
+    timeout_s: float,
+    clock: Callable[[], float],
+    sleep: Callable[[float], None],
+    beginning: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Completed:
     """Start *argv* as *unit*, or attach to the one that runs or has ended, and wait for its end.
 
+    It is started within C(beginning()), which may refuse that.
     Raises CommandFailed(COMMAND_FAILED) as C(run()) does, TimedOut(COMMAND_TIMED_OUT) while it goes on.
     """
-    begin(unit, argv)
+    with beginning():
+        begin(unit, argv)
     began = clock()
     while True:
         now, code = _read(unit.name)

@@ -12,7 +12,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,27 +22,37 @@ from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.kvmops.mobility.plugins.module_utils import _module
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.authority import Authority
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal_file import Journal
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
 from ansible_collections.kvmops.mobility.plugins.module_utils._module import Spec, run
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit.process import myself
 from ansible_collections.kvmops.mobility.plugins.modules import domain_info
+from ansible_collections.kvmops.mobility.tests.unit.bed import RUN
+from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
 
 Work = Callable[[Context], Plan]
 Call = Callable[..., dict[str, Any]]
 PLAIN = Spec(options={"name": {"type": "str"}}, libvirt=False)
 STEP = Spec(options={}, libvirt=False, step=Step.HAND_OVER)
 OPTIONAL = Spec(options={}, libvirt=False, step=Step.COPY, step_optional=True)
+UNDO = Spec(options={"only": {"type": "list", "elements": "str", "default": []}}, libvirt=False, step=Step.UNDO)
+MINE = lock.Lock(UUID, "id-1", "root@control", "resize web1", 1_700_000_000.0, RUN)
+ANNS = replace(MINE, owner="ann@laptop", command="recover", since=1_700_000_060.0, token="6f6f")
 
 
 @pytest.fixture
 def call(store: Store, capsys: pytest.CaptureFixture[str]) -> Call:
-    """Run a module to its result."""
+    """Run a module to its result; a step as the run that has the guest."""
 
     def call(spec: Spec, work: Work, **params: Any) -> dict[str, Any]:
-        arguments = {"state_directory": str(store.root), **params}
+        if "migration" in params and "_ansible_check_mode" not in params and "run" not in params:
+            lock.take(store, MINE)
+        shown = {"run": RUN} if spec.step is not None else {}
+        arguments = {"state_directory": str(store.root), **shown, **params}
         with patch_module_args(arguments), pytest.raises(SystemExit) as ended:
             run(spec, work)
         result: dict[str, Any] = json.loads(capsys.readouterr().out)
@@ -130,7 +141,7 @@ def test_lines_around_each_effect_and_around_them_all(call: Call, store: Store) 
     assert lines(store) == [*seen["two"], (Event.END, "two"), (Event.END, "")]
     entries = journal.read(store, "id-1")
     assert {(one.phase, one.step) for one in entries} == {(Phase.REVERT, Step.HAND_OVER)}
-    assert entries[0].result == {"effects": ["one", "two"], "process": myself().as_result()}
+    assert entries[0].result == {"effects": ["one", "two"], "process": myself().as_result(), "run": RUN}
     assert entries[1].undo == {"kind": "rename", "from": "one"}
     assert entries[2].result == {"one": True}
     assert entries[-1].result == {"r": 1, "changed": True, "one": True, "two": True}
@@ -256,3 +267,174 @@ def test_a_step_waits_for_the_one_that_is_at_work(call: Call, store: Store, monk
 def test_where_nothing_ever_happened_nothing_is_written(call: Call, store: Store) -> None:
     call(STEP, lambda _context: Plan(untouched=True), migration="id-1")
     assert lines(store) == []
+
+
+def test_a_run_that_has_the_guest_is_heard_of_with_each_call(call: Call, store: Store) -> None:
+    call(STEP, lambda _context: Plan(untouched=True), migration="id-1")
+    assert time.time() - lock.heard_at(store, UUID) < 60
+    assert lines(store) == []
+
+
+def test_an_answer_says_how_long_it_may_be_acted_upon(call: Call) -> None:
+    found = call(STEP, lambda _context: Plan(), migration="id-1")
+    assert 30 < found["valid_until"] - time.time() < 60
+
+
+HELD_BY = {
+    "another run": (ANNS, ["ann@laptop", "recover", "2023-11-14 22:14:20 UTC"]),
+    "an equal run": (replace(MINE, token="6f6f"), ["root@control", "resize web1"]),
+    "another migration": (replace(MINE, migration="id-2"), ["does not hold the guest"]),
+    "nobody": (None, ["given back or taken away"]),
+}
+
+
+@pytest.mark.parametrize(("holder", "words"), HELD_BY.values(), ids=HELD_BY)
+@pytest.mark.parametrize("effects", [1, 0], ids=["an effect", "lines in the journal only"])
+def test_a_run_that_lost_the_guest_is_refused(
+    call: Call, store: Store, holder: lock.Lock | None, words: Sequence[str], effects: int
+) -> None:
+    deeds = Deeds()
+    if holder is not None:
+        lock.take(store, holder)
+    plan = Plan(tuple(deeds.effect("one") for _one in range(effects)))
+    found = call(STEP, lambda _context: plan, migration="id-1", run=RUN)
+    assert (found["failed"], found["code"], found["subject"], deeds.done) == (True, "LOST_THE_LOCK", "id-1", [])
+    for word in words:
+        assert word in found["msg"]
+    assert "6f6f" not in str(found)
+    assert lines(store) == []
+
+
+def test_a_call_that_shows_no_run_is_refused(call: Call, store: Store) -> None:
+    lock.take(store, replace(MINE, token=""))
+    found = call(STEP, lambda _context: Plan((Deeds().effect("one"),)), migration="id-1", run="")
+    assert found["code"] == "LOST_THE_LOCK"
+    assert "shows no run" in found["msg"]
+
+
+def test_a_step_is_refused_at_its_next_effect(call: Call, store: Store) -> None:
+    """The lock is taken away while the first one is at work."""
+    deeds = Deeds()
+    first = Effect("one", "do one", lambda: lock.replace(store, ANNS) and None)
+    found = call(STEP, lambda _context: Plan((first, deeds.effect("two"))), migration="id-1")
+    assert (found["code"], deeds.done) == ("LOST_THE_LOCK", [])
+    assert lines(store)[-2:] == [(Event.END, "one"), (Event.FAIL, "")]
+
+
+def test_what_tidies_up_is_done_to_its_end(call: Call, store: Store) -> None:
+    """Whoever took the lock waits for the step."""
+    deeds = Deeds()
+    first = Effect("one", "do one", lambda: lock.replace(store, ANNS) and None)
+    call(UNDO, lambda _context: Plan((first, deeds.effect("two"))), migration="id-1")
+    assert deeds.done == ["two"]
+
+
+CLOSED = {
+    "undone": (Phase.MOVE, Step.UNDO, "close"),
+    "confirmed": (Phase.CONFIRM, Step.DISCARD, ""),
+    "reverted": (Phase.REVERT, Step.DISCARD, ""),
+    "departed": (Phase.MOVE, Step.DEPART, ""),
+}
+
+
+def close(store: Store, phase: Phase, step: Step, effect: str) -> None:
+    Journal(store, "id-1", phase, step, lambda: 1_700_000_000.0).write(Event.END, effect)
+
+
+@pytest.mark.parametrize("closing", CLOSED.values(), ids=CLOSED)
+def test_a_migration_that_is_over_stays_over(call: Call, store: Store, closing: tuple[Phase, Step, str]) -> None:
+    close(store, *closing)
+    before = lines(store)
+    deeds = Deeds()
+    found = call(STEP, lambda _context: Plan((deeds.effect("one"),)), migration="id-1")
+    assert (found["code"], deeds.done) == ("LOST_THE_LOCK", [])
+    assert "closed on this hypervisor at 2023-11-14 22:13:20 UTC" in found["msg"]
+    assert lines(store) == before
+
+
+def began(store: Store, run: str) -> None:
+    Journal(store, "id-1", Phase.MOVE, Step.CLAIM, time.time).write(Event.BEGIN, result={"run": run})
+
+
+@pytest.mark.parametrize(
+    ("run", "holder", "code"),
+    [
+        pytest.param(RUN, None, None, id="its own, and nobody has the guest"),
+        pytest.param("6f6f", None, "LOST_THE_LOCK", id="another has worked on it since"),
+        pytest.param(RUN, replace(MINE, migration="id-2"), None, id="its claim never got the lock"),
+    ],
+)
+def test_a_claim_that_failed_is_tidied_up(
+    call: Call, store: Store, run: str, holder: lock.Lock | None, code: str | None
+) -> None:
+    began(store, run)
+    if holder is not None:
+        lock.take(store, holder)
+    deeds = Deeds()
+    found = call(UNDO, lambda _context: Plan((deeds.effect("one"),)), migration="id-1", run=RUN)
+    assert found.get("code") == code
+    assert deeds.done == ([] if code else ["one"])
+
+
+def test_what_was_locked_and_has_another_migration_now_is_left_alone(store: Store) -> None:
+    began(store, RUN)
+    Journal(store, "id-1", Phase.MOVE, Step.CLAIM, time.time).write(Event.END, "lock")
+    lock.take(store, replace(MINE, migration="id-2"))
+    shown = Authority(store, "id-1", Step.UNDO, RUN, time.time, uuid=UUID)
+    with pytest.raises(Refused) as refusal:
+        shown.check_begin(journal.read(store, "id-1"))
+    assert refusal.value.code == "LOST_THE_LOCK"
+
+
+@pytest.mark.parametrize(("late_s", "code"), [(5, "CALL_TOO_LATE"), (-60, None)])
+def test_a_call_that_comes_too_late(call: Call, late_s: int, code: str | None) -> None:
+    deeds = Deeds()
+    plan = Plan((deeds.effect("one"),))
+    found = call(STEP, lambda _context: plan, migration="id-1", not_after=time.time() - late_s)
+    assert (found.get("code"), deeds.done) == (code, [] if code else ["one"])
+
+
+@pytest.mark.parametrize("stolen", [True, False])
+def test_long_work_is_begun_by_the_run_that_has_the_guest(call: Call, store: Store, stolen: bool) -> None:
+    """Between the look at the lock and the begin of the unit nobody else comes."""
+    spec = replace(OPTIONAL, step=Step.COPY)
+    deeds = Deeds()
+
+    def work(context: Context) -> Plan:
+        def copy() -> None:
+            if stolen:
+                lock.replace(store, ANNS)
+            with context.beginning():
+                home = os.open(store.migration("id-1"), os.O_RDONLY)
+                with pytest.raises(BlockingIOError):
+                    fcntl.flock(home, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                os.close(home)
+                deeds.done.append("begun")
+
+        return Plan((Effect("copy", "copy", copy),))
+
+    found = call(spec, work, migration="id-1")
+    assert found.get("code") == ("LOST_THE_LOCK" if stolen else None)
+    assert deeds.done == ([] if stolen else ["begun"])
+
+
+def test_who_takes_the_lock_away_waits_for_nobody(call: Call, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_module, "_OTHERS_S", 0.1)
+    home = os.open(store.make(store.migration("id-1")), os.O_RDONLY)
+    fcntl.flock(home, fcntl.LOCK_EX)
+    deeds = Deeds()
+    call(replace(STEP, step=Step.LOCK), lambda _context: Plan((deeds.effect("lock"),)), migration="id-1")
+    os.close(home)
+    assert deeds.done == ["lock"]
+
+
+def test_what_ends_single_steps_goes_on_beside_one_that_is_at_work(
+    call: Call, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_module, "_OWN_S", 0.1)
+    home = os.open(store.make(store.migration("id-1")), os.O_RDONLY)
+    fcntl.flock(home, fcntl.LOCK_EX)
+    deeds = Deeds()
+    call(UNDO, lambda _context: Plan((deeds.effect("mirror"),)), migration="id-1", only=["mirror"])
+    os.close(home)
+    assert deeds.done == ["mirror"]

@@ -18,7 +18,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration import 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration, Size
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
-from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed, names
+from ansible_collections.kvmops.mobility.tests.unit.bed import ID, RUN, Bed, names
 from ansible_collections.kvmops.mobility.tests.unit.builders import MIB, OTHER_UUID, UUID
 from ansible_collections.kvmops.mobility.tests.unit.lively import live
 
@@ -74,7 +74,7 @@ def test_the_source_takes_lock_and_record_and_keeps_both_definitions(bed: Bed) -
     result = carry_out(bed, "source")
     assert result["effects"] == ["record", "lock", "definitions"]
     held = lock.held(bed.store, UUID)
-    assert held == lock.Lock(UUID, ID, "root@control", "resize web1", bed.clock())
+    assert held == lock.Lock(UUID, ID, "root@control", "resize web1", bed.clock(), RUN)
     kept = record.required(bed.store, ID)
     assert (kept.role, kept.migration, kept.owner, kept.command) == (
         "source",

@@ -399,7 +399,7 @@ def test_what_has_arrived_is_not_undone(here: Side) -> None:
 def test_the_destination_is_not_undone_while_the_guest_is_active_there(bed: Bed, units: Units) -> None:
     bed.guest()
     side = Side(bed, units, "destination", copied=())
-    bed.note(Step.CLAIM, "lock", {"kind": "unlock", "uuid": UUID, "owner": "root@control", "command": "resize web1"})
+    bed.note(Step.CLAIM, "lock", {"kind": "unlock", "uuid": UUID})
     side.fails("GUEST_RUNS_HERE", lambda: undo.plan(bed.context()))
     bed.connection.lookupByName("web1").destroy()
     assert side.undo() == ["lock"]

@@ -9,15 +9,16 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Not
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import release
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import lock
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
-from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed, names
+from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Plan
+from ansible_collections.kvmops.mobility.tests.unit.bed import ID, RUN, Bed, names
 from ansible_collections.kvmops.mobility.tests.unit.builders import UUID
 from ansible_collections.kvmops.mobility.tests.unit.units import RUNNING, Units
 
 RECEIPT: dict[str, object] = {"status": "finished", "lines": ["web1: VERIFY_RESIZE"]}
 
 
-def take(bed: Bed, migration: str = ID) -> None:
-    lock.take(bed.store, lock.Lock(UUID, migration, "root@control", "resize web1", 5.0))
+def take(bed: Bed, migration: str = ID, run: str = RUN) -> None:
+    lock.take(bed.store, lock.Lock(UUID, migration, "root@control", "resize web1", 5.0, run))
 
 
 def carry_out(bed: Bed, receipt: dict[str, object] | None = None) -> list[str]:
@@ -36,8 +37,10 @@ def test_the_receipt_is_kept_and_the_lock_given_back(bed: Bed) -> None:
 
 def test_a_newer_receipt_replaces_the_older(bed: Bed) -> None:
     bed.keep_record("source")
+    take(bed)
     carry_out(bed, RECEIPT)
-    assert carry_out(bed, {**RECEIPT, "status": "confirmed"}) == ["receipt"]
+    take(bed)
+    assert carry_out(bed, {**RECEIPT, "status": "confirmed"}) == ["receipt", "unlock"]
     kept = bed.store.read_json(bed.store.migration(ID) / "receipt.json")
     assert kept is not None
     assert kept["status"] == "confirmed"
@@ -78,3 +81,17 @@ def test_a_mirrors_tunnel_is_closed_with_the_lock(bed: Bed, units: Units) -> Non
     assert units.shown == {}
     assert not control.exists()
     assert carry_out(bed, RECEIPT) == []
+
+
+def test_a_run_that_lost_the_migration_releases_and_keeps_nothing(bed: Bed) -> None:
+    bed.keep_record("source")
+    take(bed, run="6f6f")
+    assert carry_out(bed, RECEIPT) == []
+    assert lock.held(bed.store, UUID) is not None
+    assert bed.store.read_json(bed.store.migration(ID) / "receipt.json") is None
+
+
+def test_an_undo_has_given_the_lock_back_before_the_receipt(bed: Bed) -> None:
+    bed.keep_record("source")
+    bed.carry_out(Step.UNDO, lambda _context: Plan())
+    assert carry_out(bed, RECEIPT) == ["receipt"]

@@ -42,7 +42,7 @@ class Watchers:
         self.began = self.clock()
         self.books = {name: Book(store, name) for name in names}
         for name, book in self.books.items():
-            lock.take(store, lock.Lock(f"uuid-{name}", name, "root@control", "live_migrate", self.began))
+            lock.take(store, lock.Lock(f"uuid-{name}", name, "root@control", "live_migrate", self.began, "5e5e"))
             book.order(Ordered("test:///", "", "", 120.0, budget_mib_s))
         self.watchers = {name: self.watch(name) for name in names}
 
@@ -175,7 +175,7 @@ def test_nobody_limits_what_nobody_watches(two: Watchers) -> None:
 
 def test_without_a_lock_nobody_is_a_neighbour(two: Watchers) -> None:
     two.turn("a")
-    lock.release(two.store, lock.Lock("uuid-a", "a", "root@control", "live_migrate", two.began))
+    lock.release(two.store, "uuid-a", "a", "5e5e")
     assert two.turn("b").leads
 
 
