@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import found
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.progress import progress
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import Known, known_migrations
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import Known, known_migrations, unread
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import commands
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.shown_status import shown_status
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED, Status
@@ -25,9 +26,26 @@ class ActionModule(ControllerAction):
         known = known_migrations(_site.migrations(variables))
         shown = [one for one in known if arguments.get("all") or one.status not in CLOSED]
         silent = _site.unreachable(variables)
-        lines = render(shown) + [f"no answer from {name}: {why}" for name, why in sorted(silent.items())]
+        lines = (
+            render(shown)
+            + unread_lines(_site.migrations(variables))
+            + [f"no answer from {name}: {why}" for name, why in sorted(silent.items())]
+        )
         self.show(lines)
         return {"changed": False, "migrations": [_result(one) for one in shown], "lines": lines}
+
+
+def unread_lines(answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """What could not be read, and how that is mended; and locks of which nobody can tell whose they are."""
+    lines = [finding.line() for hosts in unread(answers).values() for finding in hosts.values()]
+    torn = {
+        (host, one["lock"]["uuid"])
+        for host, migrations in answers.items()
+        for one in migrations
+        if one.get("lock") and not one["lock"]["migration"]
+    }
+    message = "locks/{}.json of the state directory cannot be read."
+    return lines + [found("LOCK_UNREADABLE", host, message.format(uuid)).line() for host, uuid in sorted(torn)]
 
 
 def render(shown: Sequence[Known]) -> list[str]:

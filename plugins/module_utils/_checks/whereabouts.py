@@ -114,8 +114,11 @@ def _two_hosts(subject: str, uuid: str, places: Sequence[str], site: Site) -> Fi
 
 
 def busy(located: Located, site: Site) -> Finding | None:
-    """BUSY when somebody holds the guest's lock on any hypervisor."""
+    """BUSY when somebody holds the guest's lock on any hypervisor; LOCK_UNREADABLE when nobody can tell."""
     for hypervisor, lock in site.locks_of(located.guest.uuid):
+        if not lock.migration:
+            message = f"locks/{lock.uuid}.json of the state directory there cannot be read: it may be worked on."
+            return found("LOCK_UNREADABLE", f"{located.guest.name} on {hypervisor}", message)
         return found("BUSY", located.guest.name, _holder(hypervisor, lock))
     return None
 
@@ -140,10 +143,17 @@ _ON_THE_WAY_OUT = frozenset({Status.CONFIRMING.value, Status.REVERTING.value, St
 
 
 def unfinished(located: Located, site: Site) -> Finding | None:
-    """MIGRATION_OPEN when a migration of the guest was begun and neither ended nor reached its verdict."""
+    """MIGRATION_OPEN when a migration of the guest was begun and neither ended nor reached its verdict.
+
+    Of one whose record or journal cannot be read nobody knows that: then its own code.
+    """
     claims = site.claims_of(located.guest.uuid)
     if not claims:
         return None
+    for name, claim in claims:
+        if claim.problem:
+            what = f"{located.guest.name}: migration {claim.migration} on {name}"
+            return found(claim.problem["code"], what, claim.problem["message"], claim.problem["remedy"])
     told = "; ".join(
         f"{claim.status} on {name}, its {claim.role} ({claim.peer} is the other side)" for name, claim in claims
     )

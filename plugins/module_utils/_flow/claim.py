@@ -56,10 +56,11 @@ def _hold_host_lock(context: Context) -> None:
 
 def _check_slots(context: Context, migration: Migration) -> None:
     """Moves that leave and moves that arrive are counted by themselves: one that waits for a place to arrive at never
-    keeps another from arriving where it leaves. Raises Refused(SLOTS_FULL), naming who is at work here."""
+    keeps another from arriving where it leaves. One whose record cannot be read would keep its place for good: it has
+    none. Raises Refused(SLOTS_FULL), naming who is at work here."""
     slots, role = context.params.get("slots") or 0, context.params["role"]
     holders = [one for one in lock.all_held(context.store) if one.migration != migration.id]
-    records = [record.read(context.store, one.migration) for one in holders]
+    records = [record.readable(context.store, one.migration) for one in holders]
     busy = [one.migration for one in records if one is not None and one.role == role]
     if slots and len(busy) >= slots:
         names = ", ".join(f"{one.name} ({one.id})" for one in busy)

@@ -75,6 +75,8 @@ class Known:
     """Who has the guest locked, on either hypervisor."""
     report: Mapping[str, Any] | None = None
     """Of a live migration, what the unit that watches it has told last."""
+    unread: tuple[Finding, ...] = ()
+    """Why the record or journal of a hypervisor cannot be read: what happened there is not known then."""
 
     @property
     def status(self) -> Status:
@@ -106,11 +108,27 @@ def known_migrations(answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> tupl
     by_id: dict[str, list[Mapping[str, Any]]] = {}
     for migrations in answers.values():
         for one in migrations:
-            by_id.setdefault(one["id"], []).append(one)
-    return tuple(sorted((_merge(parts) for parts in by_id.values()), key=lambda one: one.at, reverse=True))
+            if not one.get("problem"):
+                by_id.setdefault(one["id"], []).append(one)
+    failed = unread(answers)
+    merged = (_merge(parts, tuple(failed.get(one, {}).values())) for one, parts in by_id.items())
+    return tuple(sorted(merged, key=lambda one: one.at, reverse=True))
 
 
-def _merge(parts: Sequence[Mapping[str, Any]]) -> Known:
+def unread(answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, dict[str, Finding]]:
+    """Why the records or journals of migrations cannot be read: by id, by the hypervisor that keeps them."""
+    failed: dict[str, dict[str, Finding]] = {}
+    for host, migrations in answers.items():
+        for one in migrations:
+            if one.get("problem"):
+                guest = one["name"] or "of a guest that it does not tell"
+                about = f"migration {one['id']} ({guest}) on {host}"
+                why = one["problem"]
+                failed.setdefault(one["id"], {})[host] = found(why["code"], about, why["message"], why["remedy"])
+    return failed
+
+
+def _merge(parts: Sequence[Mapping[str, Any]], failed: tuple[Finding, ...]) -> Known:
     journals = {one["role"]: tuple(Entry.from_result(entry) for entry in one["journal"]) for one in parts}
     migration_id = parts[0]["id"]
     holders = [one["lock"] for one in parts if one["lock"] and one["lock"]["migration"] == migration_id]
@@ -122,6 +140,7 @@ def _merge(parts: Sequence[Mapping[str, Any]]) -> Known:
         told_by=frozenset(journals),
         holder=holders[0] if holders else None,
         report=next((one["live"] for one in parts if one.get("live")), None),
+        unread=failed,
     )
 
 
@@ -140,6 +159,9 @@ def _plan_guest(
     subject: str, phase: Phase, known: Sequence[Known], unreachable: Mapping[str, str], data: Data
 ) -> GuestPlan:
     mine = [one for one in known if subject in (one.migration.name, one.migration.uuid)]
+    failed = next((one.unread for one in mine if one.unread), ())
+    if failed:
+        return GuestPlan(subject, Outcome.REFUSED, findings=failed)
     current = next((one for one in mine if one.status not in CLOSED), mine[0] if mine else None)
     if current is None:
         return _refused(subject, _nothing(subject, phase, known, unreachable))

@@ -17,7 +17,13 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils import _command
 from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import sync_directory, write_all
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import (
+    JOURNAL,
+    Entry,
+    Event,
+    Phase,
+    Step,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
 
 RESERVED = 128 * 1024
@@ -30,7 +36,7 @@ class Journal:
     """Appends to one journal file; every line is on disk when the call returns."""
 
     def __init__(self, store: Store, migration_id: str, phase: Phase, step: Step, clock: Callable[[], float]) -> None:
-        self._path: Path = store.migration(migration_id) / "journal.jsonl"
+        self._path: Path = store.migration(migration_id) / JOURNAL
         self._store = store
         self._phase = phase
         self._step = step

@@ -13,8 +13,10 @@ import os
 from dataclasses import asdict, dataclass
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._fields import known
 from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import sync_directory, write_durably
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.unreadable import MALFORMED
 
 
 @dataclass(frozen=True)
@@ -33,10 +35,18 @@ class Lock:
         return (self.migration, self.owner, self.command) == (other.migration, other.owner, other.command)
 
 
+UNREADABLE = "a lock file that cannot be read"
+"""The command of a lock of which nothing else is known."""
+
+
 def held(store: Store, uuid: str) -> Lock | None:
-    """Who holds the guest *uuid* here, None when nobody does."""
-    data = store.read_json(store.lock(uuid))
-    return Lock(**data) if data is not None else None
+    """Who holds the guest *uuid* here, None when nobody does. A file that cannot be read is a lock: never free."""
+    path = store.lock(uuid)
+    try:
+        data = store.read_json(path)
+        return Lock(**known(Lock, data)) if data is not None else None
+    except (OSError, *MALFORMED):
+        return Lock(uuid, "", "", UNREADABLE, os.lstat(path).st_mtime)
 
 
 def all_held(store: Store) -> tuple[Lock, ...]:
@@ -71,6 +81,14 @@ def take(store: Store, lock: Lock) -> None:
 
 def busy(uuid: str, holder: Lock | None) -> Refused:
     """The refusal that names the holder."""
+    if holder is not None and holder.command == UNREADABLE:
+        return Refused(
+            "LOCK_UNREADABLE",
+            uuid,
+            f"locks/{uuid}.json of the state directory cannot be read, so the guest counts as being worked on.",
+            "Remove that file once kvmops.mobility.status shows that nobody works on the guest.",
+            holder=asdict(holder),
+        )
     who = (
         "another migration" if holder is None else f"migration {holder.migration} of {holder.owner} ({holder.command})"
     )

@@ -19,6 +19,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.record import RECEIPT
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.unreadable import Unreadable
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._survey import dirtying
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import speed
@@ -63,7 +64,7 @@ def past(store: Store) -> dict[str, tuple[Past, ...]]:
     for migration_id in store.migrations():
         try:
             kept, receipt = record.read(store, migration_id), store.read_json(store.migration(migration_id) / RECEIPT)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, Unreadable):
             continue  # torn by a power loss, or of a version that had other words: it was only to be learnt from
         if kept is not None and receipt is not None:
             one = _learnt(kept.migration, receipt)

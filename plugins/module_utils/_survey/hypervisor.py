@@ -30,6 +30,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts i
     LockFacts,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.unreadable import Unreadable
+from ansible_collections.kvmops.mobility.plugins.module_utils._survey import unreadable
 
 _QUICK_S = 20
 _FORCE = "migrate_tls_force"
@@ -133,16 +135,22 @@ def _virtual_bytes(path: str, image_format: str) -> int:
 
 
 def claims(store: Store) -> tuple[ClaimFacts, ...]:
-    """Capacity that open migrations hold here: the new size on a destination, the old on a source."""
+    """Capacity that open migrations hold here: the new size on a destination, the old on a source.
+
+    One that cannot be read is among them, with what its record still says.
+    """
     found = (_claim(store, one) for one in store.migrations())
     return tuple(claim for claim in found if claim is not None)
 
 
 def _claim(store: Store, migration_id: str) -> ClaimFacts | None:
-    kept = record.read(store, migration_id)
-    if kept is None:
-        return None
-    status = state.derive_alone(journal.read(store, migration_id), kept.role)
+    try:
+        kept = record.read(store, migration_id)
+        if kept is None:
+            return None
+        status = state.derive_alone(journal.read(store, migration_id), kept.role)
+    except Unreadable as error:
+        return unreadable.claim(store, migration_id, error)
     if status in state.CLOSED:
         return None
     migration = kept.migration

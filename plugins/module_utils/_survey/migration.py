@@ -15,11 +15,14 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.book import Book
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock, record, state
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import ClaimFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.record import Record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.unreadable import Unreadable
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan, numbered
+from ansible_collections.kvmops.mobility.plugins.module_utils._survey import unreadable
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit.process import Identity, lives
 
@@ -27,20 +30,42 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._unit.process impo
 def plan(context: Context) -> Plan:
     """The migrations that the module's filters let through."""
     ids = context.params["migrations"]
-    found = [one for one in of_guests(context, context.params["guests"]) if ids is None or one["id"] in ids]
+    found = of_guests(context, context.params["guests"], ids)
     closed = {status.value for status in state.CLOSED} if context.params["open_only"] else set()
-    return Plan(result={"migrations": [one for one in found if one["status_here"] not in closed]})
+    return Plan(
+        result={**found, "migrations": [one for one in found["migrations"] if one["status_here"] not in closed]}
+    )
 
 
-def of_guests(context: Context, guests: Sequence[str] | None) -> list[dict[str, Any]]:
-    """What is known here of the migrations of *guests* (names or UUIDs), or of all, the oldest first."""
-    kept = (record.read(context.store, one) for one in context.store.migrations())
-    wanted = [one for one in kept if one is not None and _is_of(one, guests)]
-    return [_survey(context.store, one, context.clock) for one in sorted(wanted, key=lambda one: one.at)]
+def of_guests(
+    context: Context, guests: Sequence[str] | None, ids: Sequence[str] | None = None
+) -> dict[str, list[dict[str, Any]]]:
+    """What is known here of the migrations of *guests* (names or UUIDs), or of all, and of *ids* alone, when given.
+
+    C(migrations), the oldest first, and C(unreadable) ones: of those nobody knows much, which keeps no other from being
+    told. One that does not name its guest may be anybody's.
+    """
+    store, found, failed = context.store, [], []
+    for one in store.migrations() if ids is None else [one for one in store.migrations() if one in ids]:
+        try:
+            kept = record.read(store, one)
+            if kept is not None and _is_of(kept.migration, guests):
+                found.append((kept.at, _survey(store, kept, context.clock)))
+        except Unreadable as error:
+            failed.append(unreadable.claim(store, one, error))
+    return {
+        "migrations": [told for _at, told in sorted(found, key=lambda pair: pair[0])],
+        "unreadable": [_unread(one) for one in failed if one.uuid == one.migration or _is_of(one, guests)],
+    }
 
 
-def _is_of(kept: Record, guests: Sequence[str] | None) -> bool:
-    return guests is None or kept.migration.name in guests or kept.migration.uuid in guests
+def _unread(claim: ClaimFacts) -> dict[str, Any]:
+    told = {"id": claim.migration, "uuid": claim.uuid, "name": claim.name, "role": claim.role}
+    return {**told, "problem": dict(claim.problem)}
+
+
+def _is_of(one: Migration | ClaimFacts, guests: Sequence[str] | None) -> bool:
+    return guests is None or one.name in guests or one.uuid in guests
 
 
 def _working(entries: Sequence[Entry]) -> bool:

@@ -310,6 +310,18 @@ def test_where_a_migration_stands_and_what_to_type() -> None:
         assert words in text
 
 
+def test_what_cannot_be_read_is_said_beside_the_others() -> None:
+    torn = {"uuid": UUID, "migration": "", "owner": "", "command": "?", "since": 1.0}
+    hosts = answers(a_migration(), journals(MOVE), torn)
+    why = {"code": "RECORD_NEWER", "message": "it has schema 2.", "remedy": "Use 9.1."}
+    hosts["c2"]["kvmops_migrations"]["unreadable"] = [{"id": "id-9", "name": "db1", "uuid": "x", "problem": why}]
+    found = status(hosts)
+    assert [one["id"] for one in found["migrations"]] == ["id-0"]
+    text = "\n".join(found["lines"])
+    assert "RECORD_NEWER: migration id-9 (db1) on c2: it has schema 2. Use 9.1." in text
+    assert f"LOCK_UNREADABLE: c1: locks/{UUID}.json" in text
+
+
 def test_how_far_a_live_migration_is() -> None:
     hosts = answers(live_one(), MOVING)
     sample = {"elapsed_s": 7.0, "stage": "memory", "iteration": 3, "memory_total": 2**30, "memory_remaining": 2**28}
