@@ -12,6 +12,7 @@ import fcntl
 import hashlib
 import os
 import pwd
+import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit impor
     verify_only,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._file import planted
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import verdict
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import lock, record
@@ -189,15 +191,23 @@ def _check_capacity(context: Context, migration: Migration) -> None:
 def stage(directories: Sequence[str], migration_user: str) -> tuple[Effect, ...]:
     """The copy grows in directories that no definition names, so nobody can start from it."""
     user = _user(migration_user)
-    missing = [one for one in directories if not (os.path.isdir(one) and os.stat(one).st_uid == user.pw_uid)]
+    missing = [one for one in directories if not (stat.S_ISDIR(_mode(one)) and os.lstat(one).st_uid == user.pw_uid)]
     return tuple(_make_staging(one, user, index) for index, one in enumerate(missing))
+
+
+def _mode(path: str) -> int:
+    """Of what is there itself, 0 for nothing."""
+    try:
+        return os.lstat(path).st_mode
+    except FileNotFoundError:
+        return 0
 
 
 def _make_staging(staging: str, user: pwd.struct_passwd, index: int) -> Effect:
     def stage() -> None:
         path = Path(staging)
         path.mkdir(mode=0o700, exist_ok=True)
-        os.chown(path, user.pw_uid, user.pw_gid)
+        planted.give_directory(staging, user.pw_uid, user.pw_gid)
 
     return Effect(
         numbered("stage", index), f"make {staging} for {user.pw_name}", stage, undo={"kind": "remove", "path": staging}

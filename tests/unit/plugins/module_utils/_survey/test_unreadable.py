@@ -163,7 +163,7 @@ def test_a_claim_beside_it_goes_on(beside: Bed) -> None:
     lock.take(beside.store, lock.Lock("other", OTHER, "o", "c", 1.0))
     rewrite("record.json", lambda text: text[:40])(beside.store.migration(OTHER))
     wanted = beside.migration(id="111111111111")
-    asked = {"role": "source", "slots": 1, "record": wanted.as_result(), "migration": wanted.id}
+    asked: dict[str, Any] = {"role": "source", "slots": 1, "record": wanted.as_result(), "migration": wanted.id}
     assert [one.name for one in claiming.plan(beside.context(check=True, **asked)).effects][:2] == ["record", "lock"]
 
 
