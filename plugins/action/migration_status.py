@@ -10,7 +10,12 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import found
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.progress import progress
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import Known, known_migrations, unread
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import (
+    Known,
+    known_migrations,
+    only_closed,
+    unread,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import commands
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.shown_status import shown_status
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED, Status
@@ -26,13 +31,22 @@ class ActionModule(ControllerAction):
         known = known_migrations(_site.migrations(variables))
         shown = [one for one in known if arguments.get("all") or one.status not in CLOSED]
         silent = _site.unreachable(variables)
-        lines = (
-            render(shown)
-            + unread_lines(_site.migrations(variables))
-            + [f"no answer from {name}: {why}" for name, why in sorted(silent.items())]
-        )
+        archived = only_closed(_site.migrations(variables)) if arguments.get("all") else {}
+        told = render(shown) if shown or not archived else []
+        no_answer = [f"no answer from {name}: {why}" for name, why in sorted(silent.items())]
+        lines = [*told, *closed_lines(archived), *unread_lines(_site.migrations(variables)), *no_answer]
         self.show(lines)
         return {"changed": False, "migrations": [_result(one) for one in shown], "lines": lines}
+
+
+def closed_lines(found: Mapping[str, tuple[Mapping[str, Any], Sequence[str]]]) -> list[str]:
+    """The archived ones, the newest first."""
+    newest = sorted(found.values(), key=lambda pair: float(pair[0]["at"]), reverse=True)
+    return [
+        f"{one['name']}  {one['operation']} {one['source']} -> {one['destination']}  {one['status']}  "
+        f"(migration {one['id']}, archived on {', '.join(hosts)})"
+        for one, hosts in newest
+    ]
 
 
 def unread_lines(answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:

@@ -150,7 +150,7 @@ def migrations(variables: Mapping[str, Any]) -> dict[str, Sequence[Mapping[str, 
     tasks = ("kvmops_survey", "kvmops_migrations")
     answers = {(name, task): result_of(variables, name, task) for name in hypervisors(variables) for task in tasks}
     return {
-        name: [*one["migrations"], *one.get("unreadable", ())]
+        name: [*one["migrations"], *one.get("closed", ()), *one.get("unreadable", ())]
         for (name, _task), one in answers.items()
         if one and "migrations" in one
     }

@@ -14,6 +14,7 @@ import os
 import pwd
 import stat
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,16 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Ref
 from ansible_collections.kvmops.mobility.plugins.module_utils._file import planted
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import verdict
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import lock, record
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import closed, lock, record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import shortage
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan, numbered
 from ansible_collections.kvmops.mobility.plugins.module_utils._survey import hypervisor as hypervisors
+
+_OTHERS_S = 120
+"""A claim looks at libvirt, storage and rsync: some seconds; that many may be before it."""
+_POLL_S = 0.1
 
 
 def plan(context: Context) -> Plan:
@@ -42,18 +47,49 @@ def plan(context: Context) -> Plan:
     migration = Migration.from_result(context.params["record"])
     _hold_host_lock(context)
     _check_slots(context, migration)
-    if context.params["role"] == "source":
-        return _plan_source(context, migration)
-    return _plan_destination(context, migration)
+    found = (_plan_source if context.params["role"] == "source" else _plan_destination)(context, migration)
+    return replace(found, effects=(*found.effects, *_tidy(context)))
+
+
+def _tidy(context: Context) -> tuple[Effect, ...]:
+    """Who claims has the lock of this hypervisor's claims, so nobody counts meanwhile."""
+    days = context.params.get("archive_days")
+    wanted = closed.tidying(context.store, closed.ARCHIVE_DAYS if days is None else days, context.clock())
+
+    def tidy() -> None:
+        try:
+            closed.tidy(context.store, wanted)
+        except OSError as error:  # the guest can be moved all the same
+            context.warn(f"closed migrations could not be archived: {error}")
+
+    return (Effect("tidy", wanted.words(), tidy),) if wanted else ()
 
 
 def _hold_host_lock(context: Context) -> None:
-    """Claims on one hypervisor are counted one at a time; the lock ends with this process."""
+    """Claims on one hypervisor are counted one at a time; the lock ends with this process. Raises Refused(BUSY)."""
     if context.check:
         return
     context.store.make(context.store.root)
-    descriptor = os.open(context.store.root / "claims.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    path = context.store.root / "claims.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    began = context.monotonic()
+    while not _locked(descriptor):
+        if context.monotonic() - began >= _OTHERS_S:
+            raise Refused(
+                "BUSY",
+                context.params["record"]["name"],
+                f"another claim is at work on this hypervisor, and was not done after {_OTHERS_S} s.",
+                f"See what it waits for there (fuser -v {path}), such as storage that is silent; then run it again.",
+            )
+        context.sleep(_POLL_S)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _check_slots(context: Context, migration: Migration) -> None:

@@ -17,7 +17,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding im
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import reverting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data, Operation, Request
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import CLOSE, Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import (
     GuestPlan,
@@ -111,8 +111,32 @@ def known_migrations(answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> tupl
             if not one.get("problem"):
                 by_id.setdefault(one["id"], []).append(one)
     failed = unread(answers)
-    merged = (_merge(parts, tuple(failed.get(one, {}).values())) for one, parts in by_id.items())
+    told = {one: parts for one, parts in by_id.items() if not all(part.get("closed") for part in parts)}
+    merged = (_merge(parts, tuple(failed.get(one, {}).values())) for one, parts in told.items())
     return tuple(sorted(merged, key=lambda one: one.at, reverse=True))
+
+
+def closed_book(role: str, status: Status) -> tuple[Entry, ...]:
+    """The lines for which the journal of a closed migration has its *status*, where only that was told of it."""
+    if status is Status.COMPLETED:
+        step = Step.DEPART if role == "source" else Step.RELEASE
+        return (Entry(0, Phase.MOVE, step, Event.END, result={"status": status.value}),)
+    if status is Status.FAILED:
+        begun = Entry(0, Phase.MOVE, Step.UNDO, Event.BEGIN)
+        return (begun, Entry(0, Phase.MOVE, Step.UNDO, Event.END, CLOSE))
+    phase = next(phase for phase, done in DONE.items() if done is status)
+    return (Entry(0, phase, Step.DISCARD, Event.END),)
+
+
+def only_closed(answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, tuple[Mapping[str, Any], list[str]]]:
+    """Of the migrations of which nobody told more than that they are closed, by id: a note, and who told it."""
+    whole = {one["id"] for several in answers.values() for one in several if not one.get("closed")}
+    found: dict[str, tuple[Mapping[str, Any], list[str]]] = {}
+    for host, several in answers.items():
+        for one in several:
+            if one["id"] not in whole:
+                found.setdefault(one["id"], (one, []))[1].append(host)
+    return found
 
 
 def unread(answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, dict[str, Finding]]:
@@ -129,7 +153,9 @@ def unread(answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, dict
 
 
 def _merge(parts: Sequence[Mapping[str, Any]], failed: tuple[Finding, ...]) -> Known:
-    journals = {one["role"]: tuple(Entry.from_result(entry) for entry in one["journal"]) for one in parts}
+    journals = {one["role"]: closed_book(one["role"], Status(one["status"])) for one in parts if one.get("closed")}
+    parts = [one for one in parts if not one.get("closed")]
+    journals.update({one["role"]: tuple(map(Entry.from_result, one["journal"])) for one in parts})
     migration_id = parts[0]["id"]
     holders = [one["lock"] for one in parts if one["lock"] and one["lock"]["migration"] == migration_id]
     return Known(

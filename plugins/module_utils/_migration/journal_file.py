@@ -36,7 +36,7 @@ class Journal:
     """Appends to one journal file; every line is on disk when the call returns."""
 
     def __init__(self, store: Store, migration_id: str, phase: Phase, step: Step, clock: Callable[[], float]) -> None:
-        self._path: Path = store.migration(migration_id) / JOURNAL
+        self._id = migration_id
         self._store = store
         self._phase = phase
         self._step = step
@@ -51,19 +51,21 @@ class Journal:
     ) -> Entry:
         """Append one line and wait until the disk has it. Raises OSError when it cannot be kept."""
         entry = Entry(self._clock(), self._phase, self._step, event, effect, undo, result or {})
-        self._store.make(self._path.parent)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self._store.reopen(self._id)
+        path = self._store.migration(self._id) / JOURNAL
+        self._store.make(path.parent)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             fresh = os.fstat(descriptor).st_size == 0
             if fresh:
-                _reserve(self._path, RESERVED)
+                _reserve(path, RESERVED)
             _drop_torn_line(descriptor)
             write_all(descriptor, json.dumps(entry.as_result(), sort_keys=True).encode() + b"\n")
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         if fresh:
-            sync_directory(self._path.parent)
+            sync_directory(path.parent)
         return entry
 
 

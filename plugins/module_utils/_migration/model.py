@@ -323,6 +323,12 @@ class Migration:
         """The directories that images are flattened into on the source, gone once they are copied."""
         return tuple(dict.fromkeys(posixpath.dirname(self.flat(disk)) for disk in self.carried if disk.flatten))
 
+    @property
+    def set_aside(self) -> tuple[str, ...]:
+        """Every directory that it makes or renames to, on either side: what is there is left over when it is closed."""
+        aside = (*self.parked_in, *self.reverted_in, *self.returning_in)
+        return (*aside, *self.staged_in, *self.flat_in)
+
     def flat(self, disk: DiskPlan) -> str:
         """Where the source flattens *disk* into, under its own name: rsync renames nothing."""
         where, name = posixpath.split(disk.path)

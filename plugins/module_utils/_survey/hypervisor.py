@@ -22,7 +22,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, NotFound
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock, record, state
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import closed, journal, lock, record, state
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import (
     ClaimFacts,
     DomainSummary,
@@ -139,7 +139,8 @@ def claims(store: Store) -> tuple[ClaimFacts, ...]:
 
     One that cannot be read is among them, with what its record still says.
     """
-    found = (_claim(store, one) for one in store.migrations())
+    over = closed.read_all(store)
+    found = (_claim(store, one) for one in store.migrations() if one not in over)
     return tuple(claim for claim in found if claim is not None)
 
 

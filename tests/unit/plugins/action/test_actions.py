@@ -322,6 +322,30 @@ def test_what_cannot_be_read_is_said_beside_the_others() -> None:
     assert f"LOCK_UNREADABLE: c1: locks/{UUID}.json" in text
 
 
+def note(role: str, status: str = "confirmed", **values: Any) -> dict[str, Any]:
+    """What a hypervisor tells of a closed migration of which it tells no more."""
+    one = a_migration()
+    told = {"id": one.id, "role": role, "status": status, "operation": "resize", "uuid": UUID, "name": "web1"}
+    return {**told, "source": "c1", "destination": "c2", "at": 5.0, "ended_at": 9.0, "closed": True, **values}
+
+
+def test_archived_ones_are_shown_with_all() -> None:
+    hosts = answers(a_migration(), journals(MOVE))
+    for host, role in (("c1", "source"), ("c2", "destination")):
+        hosts[host]["kvmops_migrations"] = {"migrations": [], "closed": [note(role)]}
+    assert status(hosts)["lines"] == ["no open migration"]
+    assert status(hosts, all=True)["lines"] == [
+        "web1  resize c1 -> c2  confirmed  (migration id-0, archived on c1, c2)"
+    ]
+
+
+def test_one_side_has_archived_what_the_other_has_not_heard_of() -> None:
+    hosts = answers(a_migration(), journals(MOVE))
+    hosts["c1"]["kvmops_migrations"] = {"migrations": [], "closed": [note("source")]}
+    assert status(hosts)["lines"] == ["no open migration"]
+    assert [one["status"] for one in status(hosts, all=True)["migrations"]] == ["confirmed"]
+
+
 def test_how_far_a_live_migration_is() -> None:
     hosts = answers(live_one(), MOVING)
     sample = {"elapsed_s": 7.0, "stage": "memory", "iteration": 3, "memory_total": 2**30, "memory_remaining": 2**28}

@@ -209,3 +209,11 @@ def test_of_a_side_that_cannot_be_read_nothing_is_decided(capsys: pytest.Capture
     assert only["outcome"] == "refused"
     assert [one["code"] for one in only["findings"]] == ["RECORD_UNREADABLE"]
     assert "RECORD_UNREADABLE: migration id-0" in capsys.readouterr().out
+
+
+def test_what_one_side_has_archived_is_closed_on_the_other() -> None:
+    hosts = found(journals(MOVE)[0], journals(MOVE)[1], ("", "running"), lock=None)
+    told = {"id": "id-0", "role": "source", "status": "confirmed", "closed": True, "name": "web1", "uuid": UUID}
+    hosts["c1"]["kvmops_migrations"] = {"migrations": [], "closed": [told]}
+    (only,) = recover(hosts)["guests"]
+    assert (only["outcome"], only["recovery"]["act"], only["recovery"]["phase"]) == ("planned", "close", "confirm")
