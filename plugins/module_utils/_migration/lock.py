@@ -46,7 +46,8 @@ def held(store: Store, uuid: str) -> Lock | None:
         data = store.read_json(path)
         return Lock(**known(Lock, data)) if data is not None else None
     except (OSError, *MALFORMED):
-        return Lock(uuid, "", "", UNREADABLE, os.lstat(path).st_mtime)
+        since = os.lstat(path).st_mtime if path.exists() else 0.0
+        return Lock(uuid, "", "", UNREADABLE, since)
 
 
 def all_held(store: Store) -> tuple[Lock, ...]:
