@@ -75,7 +75,7 @@ def render(shown: Sequence[Known]) -> list[str]:
             f"{migration.name}  {migration.operation} {migration.source} -> {migration.destination}  "
             f"{status}  (migration {migration.id}{busy})"
         )
-        if one.status is Status.FINISHED:
+        if one.status is Status.FINISHED and not one.unread:
             lines += [f"  next  {command}" for command in commands(migration)]
         if one.status is Status.MIGRATING and one.report:
             lines.append(f"  {progress(one.report)}")

@@ -142,10 +142,12 @@ def only_closed(answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str,
 def unread(answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, dict[str, Finding]]:
     """Why the records or journals of migrations cannot be read: by id, by the hypervisor that keeps them."""
     failed: dict[str, dict[str, Finding]] = {}
+    whole = [one for migrations in answers.values() for one in migrations if one.get("record")]
+    names = {one["id"]: one["record"]["migration"]["name"] for one in whole}
     for host, migrations in answers.items():
         for one in migrations:
             if one.get("problem"):
-                guest = one["name"] or "of a guest that it does not tell"
+                guest = one["name"] or names.get(one["id"]) or "of a guest that it does not tell"
                 about = f"migration {one['id']} ({guest}) on {host}"
                 why = one["problem"]
                 failed.setdefault(one["id"], {})[host] = found(why["code"], about, why["message"], why["remedy"])

@@ -322,6 +322,16 @@ def test_what_cannot_be_read_is_said_beside_the_others() -> None:
     assert f"LOCK_UNREADABLE: c1: locks/{UUID}.json" in text
 
 
+def test_nothing_is_to_be_typed_for_one_that_cannot_be_read() -> None:
+    hosts = answers(a_migration(), journals(MOVE))
+    why = {"code": "RECORD_UNREADABLE", "message": "torn.", "remedy": "Mend it."}
+    torn = {"id": "id-0", "name": "", "uuid": "id-0", "problem": why}
+    hosts["c1"]["kvmops_migrations"] = {"migrations": [], "unreadable": [torn]}
+    first, second = status(hosts)["lines"]
+    assert first.startswith("web1  resize c1 -> c2  VERIFY_RESIZE")
+    assert second == "RECORD_UNREADABLE: migration id-0 (web1) on c1: torn. Mend it."
+
+
 def note(role: str, status: str = "confirmed", **values: Any) -> dict[str, Any]:
     """What a hypervisor tells of a closed migration of which it tells no more."""
     one = a_migration()

@@ -356,6 +356,6 @@ def test_of_a_side_that_cannot_be_read_nothing_is_concluded(phase: Phase) -> Non
     assert found.outcome is Outcome.REFUSED
     (finding,) = found.findings
     assert (finding.code, finding.remedy) == ("RECORD_UNREADABLE", "Mend it.")
-    assert finding.subject == "migration id-0 (of a guest that it does not tell) on c1"
+    assert finding.subject == "migration id-0 (web1) on c1"
     other = {**UNREAD, "id": "id-9"}
     assert close(phase, {**answers, "c1": [*answers["c1"], other]}).outcome is Outcome.PLANNED
