@@ -61,22 +61,23 @@ def holders(paths: Iterable[str], processes: str = "/proc", blocks: str = "/sys/
     They are found by device and inode, so that a file renamed meanwhile is still found. A loop device is the kernel's
     own use of a file: no process has it open.
     """
+    paths = tuple(paths)
     wanted = _identities(paths)
     if not wanted:
         return ()
     found = (one for one in Path(processes).iterdir() if one.name.isdigit() and _holds(one, wanted))
-    return (*sorted(f"{one.name} {_command_name(one)}" for one in found), *_loops(wanted, blocks))
+    return (*sorted(f"{one.name} {_command_name(one)}" for one in found), *loops(paths, blocks))
 
 
-def _loops(wanted: Collection[tuple[int, int]], blocks: str) -> tuple[str, ...]:
-    """Loop devices come and go, too."""
-    found = []
+def loops(paths: Iterable[str], blocks: str = "/sys/block") -> tuple[str, ...]:
+    """Loop devices ('/dev/loop0') that stand on one of *paths*. They come and go while we look."""
+    wanted, found = _identities(paths), []
     for one in Path(blocks).glob("loop*/loop/backing_file"):
         try:
             backing = one.read_text(encoding="utf-8", errors="surrogateescape").rstrip("\n")
         except OSError:
             continue
-        if _identities([backing]) & frozenset(wanted):
+        if _identities([backing]) & wanted:
             found.append(f"/dev/{one.parent.parent.name}")
     return tuple(sorted(found))
 
