@@ -19,6 +19,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import commands
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.shown_status import shown_status
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED, Status
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import STATE_DIRECTORY
 from ansible_collections.kvmops.mobility.plugins.plugin_utils import _site
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import ControllerAction
 
@@ -58,8 +59,9 @@ def unread_lines(answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str
         for one in migrations
         if one.get("lock") and not one["lock"]["migration"]
     }
-    message = "locks/{}.json of the state directory cannot be read."
-    return lines + [found("LOCK_UNREADABLE", host, message.format(uuid)).line() for host, uuid in sorted(torn)]
+    message = "{}/locks/{}.json cannot be read, so its guest counts as being worked on."
+    texts = ((host, message.format(STATE_DIRECTORY, uuid)) for host, uuid in sorted(torn))
+    return lines + [found("LOCK_UNREADABLE", host, text).line() for host, text in texts]
 
 
 def render(shown: Sequence[Known]) -> list[str]:

@@ -99,13 +99,13 @@ WHEREABOUTS = (
     block(
         "LOCK_UNREADABLE",
         "The lock file of the guest cannot be read, so nobody can tell whether it is being worked on.",
-        "When kvmops.mobility.status shows that nobody works on it, remove the file that the message names.",
+        "When kvmops.mobility.status shows that nobody works on it, remove its file from /var/lib/kvmops/locks there.",
     ),
     warn(
         "CLAIM_UNKNOWN",
         "A migration on the destination cannot be read. It is counted with what its record still says; that may be "
         "less than it takes.",
-        "The message says what cannot be read, and how that is mended; leave room for that guest meanwhile.",
+        "Leave room for that guest until kvmops.mobility.status shows no RECORD_UNREADABLE or RECORD_NEWER there.",
     ),
     block(
         "ROOT_DISK_UNKNOWN",

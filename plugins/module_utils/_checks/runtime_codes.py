@@ -286,7 +286,7 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     (
         "RECORD_NEWER",
         "A newer version of the collection wrote the record or journal of a migration. Others are not concerned.",
-        "Use that version for this migration; the message names it.",
+        "Use the version that wrote it, or a newer one, for this migration.",
     ),
     (
         "RECORD_UNREADABLE",

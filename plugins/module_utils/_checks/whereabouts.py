@@ -19,6 +19,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding im
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Operation
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import ClaimFacts, DomainFacts, LockFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import STATE_DIRECTORY
 
 _LISTED = 20
 """So many names fit a message; the rest are counted."""
@@ -117,8 +118,10 @@ def busy(located: Located, site: Site) -> Finding | None:
     """BUSY when somebody holds the guest's lock on any hypervisor; LOCK_UNREADABLE when nobody can tell."""
     for hypervisor, lock in site.locks_of(located.guest.uuid):
         if not lock.migration:
-            message = f"locks/{lock.uuid}.json of the state directory there cannot be read: it may be worked on."
-            return found("LOCK_UNREADABLE", f"{located.guest.name} on {hypervisor}", message)
+            path = f"{STATE_DIRECTORY}/locks/{lock.uuid}.json"
+            message = f"its lock file {path} there cannot be read: it may be worked on."
+            remedy = f"When kvmops.mobility.status shows that nobody does, on {hypervisor}: rm {path}"
+            return found("LOCK_UNREADABLE", f"{located.guest.name} on {hypervisor}", message, remedy)
         return found("BUSY", located.guest.name, _holder(hypervisor, lock))
     return None
 

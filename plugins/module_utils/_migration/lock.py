@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._fields import known
 from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import sync_directory, write_durably
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import STATE_DIRECTORY, Store
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.unreadable import MALFORMED
 
 
@@ -86,8 +86,8 @@ def busy(uuid: str, holder: Lock | None) -> Refused:
         return Refused(
             "LOCK_UNREADABLE",
             uuid,
-            f"locks/{uuid}.json of the state directory cannot be read, so the guest counts as being worked on.",
-            "Remove that file once kvmops.mobility.status shows that nobody works on the guest.",
+            f"its lock file {STATE_DIRECTORY}/locks/{uuid}.json cannot be read: it may be worked on.",
+            f"When kvmops.mobility.status shows that nobody does: rm {STATE_DIRECTORY}/locks/{uuid}.json",
             holder=asdict(holder),
         )
     who = (

@@ -319,7 +319,7 @@ def test_what_cannot_be_read_is_said_beside_the_others() -> None:
     assert [one["id"] for one in found["migrations"]] == ["id-0"]
     text = "\n".join(found["lines"])
     assert "RECORD_NEWER: migration id-9 (db1) on c2: it has schema 2. Use 9.1." in text
-    assert f"LOCK_UNREADABLE: c1: locks/{UUID}.json" in text
+    assert f"LOCK_UNREADABLE: c1: /var/lib/kvmops/locks/{UUID}.json" in text
 
 
 def test_nothing_is_to_be_typed_for_one_that_cannot_be_read() -> None:

@@ -94,7 +94,7 @@ SITES: list[tuple[str, Site, tuple[str, ...]]] = [
     (
         "LOCK_UNREADABLE",
         two(HERE, hypervisor("c2", locks=(lock(migration="", owner=""),)), (guest(),)),
-        ("web1 on c2", f"locks/{UUID}.json", "remove the file"),
+        ("web1 on c2", f"locks/{UUID}.json", f"on c2: rm /var/lib/kvmops/locks/{UUID}.json"),
     ),
     (
         "RECORD_NEWER",
