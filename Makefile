@@ -52,7 +52,7 @@ faults-selftest: ## the bench turns red without the journal's fsync, the source'
 faults-proofs: ## fences after a reboot, illegal moves, lost records
 	@tools/faults --proofs
 
-bench: ## a measurement of bench/ (BENCH=outage, copy, control, live, stress, eight or known_hosts; ARGS=--help)
+bench: ## a measurement of bench/ (BENCH=outage, copy, control, live, stress, eight, known_hosts or records; ARGS=--help)
 	@tools/bench $(or $(BENCH),outage) $(ARGS)
 
 build: ## build the tarball, look into it, install it elsewhere and use it from there

@@ -39,6 +39,8 @@ class ActionModule(ControllerAction):
             )
         request = _request(arguments["request"], variables)
         plan = _plan(request, arguments["request"], variables)
+        failed = closing.unread(_site.migrations(variables))
+        self.show([finding.line() for hosts in failed.values() for finding in hosts.values()])
         for guest in plan.guests:
             self.show(moving.render_plan(guest))
         return {

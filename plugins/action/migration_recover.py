@@ -13,7 +13,12 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import found
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import DONE, Known, known_migrations
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import (
+    DONE,
+    Known,
+    known_migrations,
+    unread,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import (
     GuestPlan,
@@ -44,7 +49,9 @@ class ActionModule(ControllerAction):
 
     def work(self, arguments: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
         """One entry for each migration, as migration_plan returns them."""
-        known = known_migrations(_site.migrations(variables))
+        answers = _site.migrations(variables)
+        known = known_migrations(answers)
+        self.show([finding.line() for hosts in unread(answers).values() for finding in hosts.values()])
         chosen = _chosen(known, arguments.get("vm"))
         guests = [_result(_case(one, arguments, variables)) for one in chosen]
         for guest in guests:
@@ -119,6 +126,9 @@ def _side(host: str, known: Known, variables: Mapping[str, Any]) -> Side:
 def _result(case: Case) -> dict[str, Any]:
     decision = decide(case)
     plan = _plan(case.known, decision)
+    if case.known.unread:  # what happened there is not known, so nothing is decided from the other side alone
+        decision = Decision(Act.ASK, "its record or journal cannot be read")
+        plan = GuestPlan(case.known.migration.name, Outcome.REFUSED, findings=case.known.unread)
     uuid = case.known.migration.uuid
     return {
         **plan.as_result(),

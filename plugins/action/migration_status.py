@@ -8,11 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._checks.codes import found
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.progress import progress
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import Known, known_migrations
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closing import (
+    Known,
+    known_migrations,
+    only_closed,
+    unread,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import commands
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.shown_status import shown_status
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED, Status
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import STATE_DIRECTORY
 from ansible_collections.kvmops.mobility.plugins.plugin_utils import _site
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import ControllerAction
 
@@ -25,9 +32,36 @@ class ActionModule(ControllerAction):
         known = known_migrations(_site.migrations(variables))
         shown = [one for one in known if arguments.get("all") or one.status not in CLOSED]
         silent = _site.unreachable(variables)
-        lines = render(shown) + [f"no answer from {name}: {why}" for name, why in sorted(silent.items())]
+        archived = only_closed(_site.migrations(variables)) if arguments.get("all") else {}
+        told = render(shown) if shown or not archived else []
+        no_answer = [f"no answer from {name}: {why}" for name, why in sorted(silent.items())]
+        lines = [*told, *closed_lines(archived), *unread_lines(_site.migrations(variables)), *no_answer]
         self.show(lines)
         return {"changed": False, "migrations": [_result(one) for one in shown], "lines": lines}
+
+
+def closed_lines(found: Mapping[str, tuple[Mapping[str, Any], Sequence[str]]]) -> list[str]:
+    """The archived ones, the newest first."""
+    newest = sorted(found.values(), key=lambda pair: float(pair[0]["at"]), reverse=True)
+    return [
+        f"{one['name']}  {one['operation']} {one['source']} -> {one['destination']}  {one['status']}  "
+        f"(migration {one['id']}, archived on {', '.join(hosts)})"
+        for one, hosts in newest
+    ]
+
+
+def unread_lines(answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """What could not be read, and how that is mended; and locks of which nobody can tell whose they are."""
+    lines = [finding.line() for hosts in unread(answers).values() for finding in hosts.values()]
+    torn = {
+        (host, one["lock"]["uuid"])
+        for host, migrations in answers.items()
+        for one in migrations
+        if one.get("lock") and not one["lock"]["migration"]
+    }
+    message = "{}/locks/{}.json cannot be read, so its guest counts as being worked on."
+    texts = ((host, message.format(STATE_DIRECTORY, uuid)) for host, uuid in sorted(torn))
+    return lines + [found("LOCK_UNREADABLE", host, text).line() for host, text in texts]
 
 
 def render(shown: Sequence[Known]) -> list[str]:
@@ -43,7 +77,7 @@ def render(shown: Sequence[Known]) -> list[str]:
             f"{migration.name}  {migration.operation} {migration.source} -> {migration.destination}  "
             f"{status}  (migration {migration.id}{busy})"
         )
-        if one.status is Status.FINISHED:
+        if one.status is Status.FINISHED and not one.unread:
             lines += [f"  next  {command}" for command in commands(migration)]
         if one.status is Status.MIGRATING and one.report:
             lines.append(f"  {progress(one.report)}")

@@ -346,6 +346,8 @@ def _apply(
             write(Event.FAIL, result={"code": "FILE_SYSTEM_FAILED", "message": str(error)})
         raise
     write(Event.END, result={key: value for key, value in result.items() if key != "diff"})
+    if plan.afterwards is not None:
+        plan.afterwards()
 
 
 def _timed(effect: Effect, context: Context, done: list[dict[str, Any]]) -> dict[str, Any]:

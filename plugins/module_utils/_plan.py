@@ -43,6 +43,8 @@ class Plan:
     result: Mapping[str, Any] = field(default_factory=dict)
     before: Mapping[str, Any] | str = ""
     after: Mapping[str, Any] | str = ""
+    afterwards: Callable[[], object] | None = None
+    """What is done once the journal has the last line of the step."""
     untouched: bool = False
     """This hypervisor never had a part in it: not even the journal gets a line."""
 

@@ -34,7 +34,7 @@ options:
     required: true
   dest:
     description: The directory on the other hypervisor. It must exist and O(user) must be able to write it.
-    type: path
+    type: str
     required: true
   also:
     description: Further directories to copy to, each with its own O(src) and O(dest).
@@ -49,7 +49,7 @@ options:
         required: true
       dest:
         description: As O(dest).
-        type: path
+        type: str
         required: true
   flatten:
     description: >-
@@ -70,7 +70,7 @@ options:
         required: true
       to:
         description: The image to make, in a directory that is made for it; it is one of what is copied.
-        type: path
+        type: str
         required: true
       cluster_bytes:
         description: Cluster size of the image, in bytes.

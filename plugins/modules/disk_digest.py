@@ -39,7 +39,7 @@ options:
         required: true
       path:
         description: Path of the image.
-        type: path
+        type: str
         required: true
       format:
         description: Its format. It is never guessed.

@@ -51,6 +51,12 @@ options:
       any number. A claim beyond that fails with C(SLOTS_FULL) and changes nothing, so that it can be tried again.
     type: int
     default: 0
+  archive_days:
+    description: >-
+      A move's claim also archives migrations that were closed here that many days ago, V(0) for none: a survey does not
+      read them any more. At most 200 at a time; none that is open or locked, or has left something.
+    type: int
+    default: 30
   data:
     description: What becomes, in a revert, of what the guest wrote since the move.
     type: str

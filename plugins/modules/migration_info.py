@@ -28,6 +28,11 @@ options:
     description: Only these, by id.
     type: list
     elements: str
+  brief:
+    description: >-
+      Tell closed ones that nobody has locked in RV(closed), without their records and journals, as archived ones are.
+    type: bool
+    default: false
   open_only:
     description: Only those that are not closed as far as this hypervisor knows.
     type: bool
@@ -45,7 +50,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 migrations:
-  description: One entry for each, oldest first.
+  description: One entry for each, oldest first; of archived ones only those that O(migrations) names.
   returned: success
   type: list
   elements: dict
@@ -76,6 +81,20 @@ migrations:
     lock:
       description: Who works on the guest here, if anybody.
       type: dict
+closed:
+  description: >-
+    Closed ones of which only a note is told: C(id), C(role), C(status), C(operation), C(uuid), C(name), C(source),
+    C(destination), and when it was claimed (C(at)) and ended (C(ended_at)).
+  returned: success
+  type: list
+  elements: dict
+unreadable:
+  description: >-
+    Those whose record or journal cannot be read: C(id), as far as it is known C(name), C(uuid) and C(role), and
+    C(problem) with C(code), C(message) and C(remedy).
+  returned: success
+  type: list
+  elements: dict
 """
 
 

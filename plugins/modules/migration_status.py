@@ -22,7 +22,7 @@ extends_documentation_fragment:
   - kvmops.mobility.attributes.info
 options:
   all:
-    description: Show those that are closed too.
+    description: Show those that are closed too, and the archived ones, with where they are.
     type: bool
     default: false
 """

@@ -63,6 +63,16 @@ migrations:
   returned: O(moves=false)
   type: list
   elements: dict
+closed:
+  description: As M(kvmops.mobility.migration_info) returns them.
+  returned: O(moves=false)
+  type: list
+  elements: dict
+unreadable:
+  description: As M(kvmops.mobility.migration_info) returns them.
+  returned: O(moves=false)
+  type: list
+  elements: dict
 """
 
 

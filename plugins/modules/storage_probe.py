@@ -31,7 +31,7 @@ options:
   directories:
     description: Where to plant.
     type: list
-    elements: path
+    elements: str
     default: []
   probes:
     description: What to pull, the RV(probes) of the planting call.

@@ -146,10 +146,14 @@ def _plain(failure: Mapping[str, Any]) -> str:
 
 
 def migrations(variables: Mapping[str, Any]) -> dict[str, Sequence[Mapping[str, Any]]]:
-    """What migration_info or migration_survey returned, by inventory name."""
+    """What migration_info or migration_survey returned, by inventory name, with what could not be read there."""
     tasks = ("kvmops_survey", "kvmops_migrations")
     answers = {(name, task): result_of(variables, name, task) for name in hypervisors(variables) for task in tasks}
-    return {name: one["migrations"] for (name, _task), one in answers.items() if one and "migrations" in one}
+    return {
+        name: [*one["migrations"], *one.get("closed", ()), *one.get("unreadable", ())]
+        for (name, _task), one in answers.items()
+        if one and "migrations" in one
+    }
 
 
 def waiting_s(variables: Mapping[str, Any], host: str) -> dict[str, float]:

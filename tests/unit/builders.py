@@ -160,9 +160,9 @@ def claim(uuid: str = UUID, **values: Any) -> ClaimFacts:
     return replace(default, **values)
 
 
-def lock(uuid: str = UUID) -> LockFacts:
+def lock(uuid: str = UUID, **values: Any) -> LockFacts:
     """The lock of a resize by root@control, begun 2026-01-01 00:00 UTC."""
-    return LockFacts(uuid, "20261121-aaaa", "root@control", "resize", 1767225600.0)
+    return replace(LockFacts(uuid, "20261121-aaaa", "root@control", "resize", 1767225600.0), **values)
 
 
 def hypervisor(host: str = "c1", **values: Any) -> HypervisorFacts:

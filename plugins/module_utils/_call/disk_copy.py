@@ -14,17 +14,17 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.plan imp
 
 _ALSO = {
     "src": {"type": "list", "elements": "str", "required": True},
-    "dest": {"type": "path", "required": True},
+    "dest": {"type": "str", "required": True},
 }
 _FLATTEN = {
     "target": {"type": "str", "required": True},
     "links": {"type": "list", "elements": "dict", "required": True},
-    "to": {"type": "path", "required": True},
+    "to": {"type": "str", "required": True},
     "cluster_bytes": {"type": "int", "default": 65536},
 }
 _OPTIONS = {
     "src": {"type": "list", "elements": "str", "required": True},
-    "dest": {"type": "path", "required": True},
+    "dest": {"type": "str", "required": True},
     "also": {"type": "list", "elements": "dict", "default": [], "options": _ALSO},
     "flatten": {"type": "list", "elements": "dict", "default": [], "options": _FLATTEN},
     "address": {"type": "str", "required": True},

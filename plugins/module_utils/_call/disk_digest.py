@@ -14,7 +14,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._module import Cal
 
 _IMAGE = {
     "name": {"type": "str", "required": True},
-    "path": {"type": "path", "required": True},
+    "path": {"type": "str", "required": True},
     "format": {"type": "str", "required": True},
 }
 _OPTIONS = {

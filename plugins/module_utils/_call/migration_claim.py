@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.claim import plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closed import ARCHIVE_DAYS
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._module import Call, Spec
 
@@ -20,6 +21,7 @@ _OPTIONS = {
     "command": {"type": "str", "default": "unknown"},
     "migration_user": {"type": "str", "default": "kvmops"},
     "slots": {"type": "int", "default": 0},
+    "archive_days": {"type": "int", "default": ARCHIVE_DAYS},
     "data": {"type": "str", "choices": [one.value for one in Data], "default": Data.DISCARD.value},
     "back": {"type": "dict", "default": {}},
 }

@@ -14,6 +14,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._survey.migration 
 _OPTIONS = {
     "guests": {"type": "list", "elements": "str"},
     "migrations": {"type": "list", "elements": "str"},
+    "brief": {"type": "bool", "default": False},
     "open_only": {"type": "bool", "default": False},
 }
 CALL = Call(Spec(options=_OPTIONS, libvirt=False), plan)

@@ -26,7 +26,7 @@ def _pull(where: str, token: str) -> Effect:
 
 _OPTIONS = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "directories": {"type": "list", "elements": "path", "default": []},
+    "directories": {"type": "list", "elements": "str", "default": []},
     "probes": {"type": "dict", "default": {}},
 }
 CALL = Call(Spec(options=_OPTIONS, libvirt=False), work)

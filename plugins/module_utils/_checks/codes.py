@@ -97,6 +97,17 @@ WHEREABOUTS = (
         "See kvmops.mobility.status for both sides; a confirm or revert that was interrupted is run again as it was.",
     ),
     block(
+        "LOCK_UNREADABLE",
+        "The lock file of the guest cannot be read, so nobody can tell whether it is being worked on.",
+        "When kvmops.mobility.status shows that nobody works on it, remove its file from /var/lib/kvmops/locks there.",
+    ),
+    warn(
+        "CLAIM_UNKNOWN",
+        "A migration on the destination cannot be read. It is counted with what its record still says; that may be "
+        "less than it takes.",
+        "Leave room for that guest until kvmops.mobility.status shows no RECORD_UNREADABLE or RECORD_NEWER there.",
+    ),
+    block(
         "ROOT_DISK_UNKNOWN",
         "Which disk is the root disk cannot be told.",
         "Name it by its target: -e root_disk=vda.",

@@ -58,8 +58,10 @@ DISKS = (
     ),
     block(
         "DISK_USED_BY_OTHERS",
-        "An image that would go with the guest is another guest's too, as a disk or as a backing file.",
-        "Give each guest its own: detach it from one, or flatten the other's with virsh blockpull, " + AGAIN + ".",
+        "An image that would go with the guest is another guest's too, as a disk or as a backing file, or a loop "
+        "device stands on it.",
+        "Give each guest its own: detach it from one, or flatten the other's with virsh blockpull; unmount a loop "
+        "device and detach it with losetup -d, " + AGAIN + ".",
     ),
     warn(
         "BACKING_CHAIN",

@@ -145,6 +145,17 @@ def identity(move: Move) -> Iterator[Finding]:
             yield found("NAME_TAKEN", move.destination, message)
 
 
+def claims(move: Move) -> Iterator[Finding]:
+    """What a migration holds whose record cannot be read is not all known: it is counted as far as the record says."""
+    there = move.target
+    for claim in there.claims if there is not None else ():
+        if claim.problem and claim.uuid != move.guest.uuid:
+            counted = f"{claim.vcpus} vCPUs, {claim.memory_mib} MiB and {human_bytes(claim.disk_bytes)}"
+            message = f"migration {claim.migration} may be open there and is counted with {counted}: "
+            message += f"{claim.problem['code']}: {claim.problem['message']}"
+            yield found("CLAIM_UNKNOWN", move.destination, message, claim.problem["remedy"])
+
+
 def paths(move: Move) -> Iterator[Finding]:
     """Nothing may be in the way of the names the move uses; what is unknown is shown, never deleted."""
     fit = move.fit
@@ -246,4 +257,17 @@ def can_compress(move: Move, hypervisor: str) -> bool:
 
 
 GUEST_CHECKS = (source_paths,)
-CHECKS = (known, not_source, capacity, memory_now, space_now, identity, groups, paths, storage, media, compression)
+CHECKS = (
+    known,
+    not_source,
+    claims,
+    capacity,
+    memory_now,
+    space_now,
+    identity,
+    groups,
+    paths,
+    storage,
+    media,
+    compression,
+)

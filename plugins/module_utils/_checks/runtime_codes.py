@@ -293,6 +293,16 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
         "One hypervisor has no record of the migration.",
         "The other one has it; see kvmops.mobility.status.",
     ),
+    (
+        "RECORD_NEWER",
+        "A newer version of the collection wrote the record or journal of a migration. Others are not concerned.",
+        "Use the version that wrote it, or a newer one, for this migration.",
+    ),
+    (
+        "RECORD_UNREADABLE",
+        "The record or journal of a migration cannot be read. It counts as open; others are not concerned.",
+        "Put the file back from a backup; without one, see which hypervisor has the guest, and take the record away.",
+    ),
     ("REMOVAL_FAILED", "A directory could not be removed.", "Remove it by hand, then run it again."),
     (
         "REVERT_LEFT_OVER",

@@ -19,6 +19,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding im
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Operation
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import ClaimFacts, DomainFacts, LockFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import STATE_DIRECTORY
 
 _LISTED = 20
 """So many names fit a message; the rest are counted."""
@@ -114,8 +115,13 @@ def _two_hosts(subject: str, uuid: str, places: Sequence[str], site: Site) -> Fi
 
 
 def busy(located: Located, site: Site) -> Finding | None:
-    """BUSY when somebody holds the guest's lock on any hypervisor."""
+    """BUSY when somebody holds the guest's lock on any hypervisor; LOCK_UNREADABLE when nobody can tell."""
     for hypervisor, lock in site.locks_of(located.guest.uuid):
+        if not lock.migration:
+            path = f"{STATE_DIRECTORY}/locks/{lock.uuid}.json"
+            message = f"its lock file {path} there cannot be read: it may be worked on."
+            remedy = f"When kvmops.mobility.status shows that nobody does, on {hypervisor}: rm {path}"
+            return found("LOCK_UNREADABLE", f"{located.guest.name} on {hypervisor}", message, remedy)
         return found("BUSY", located.guest.name, _holder(hypervisor, lock))
     return None
 
@@ -140,10 +146,17 @@ _ON_THE_WAY_OUT = frozenset({Status.CONFIRMING.value, Status.REVERTING.value, St
 
 
 def unfinished(located: Located, site: Site) -> Finding | None:
-    """MIGRATION_OPEN when a migration of the guest was begun and neither ended nor reached its verdict."""
+    """MIGRATION_OPEN when a migration of the guest was begun and neither ended nor reached its verdict.
+
+    Of one whose record or journal cannot be read nobody knows that: then its own code.
+    """
     claims = site.claims_of(located.guest.uuid)
     if not claims:
         return None
+    for name, claim in claims:
+        if claim.problem:
+            what = f"{located.guest.name}: migration {claim.migration} on {name}"
+            return found(claim.problem["code"], what, claim.problem["message"], claim.problem["remedy"])
     told = "; ".join(
         f"{claim.status} on {name}, its {claim.role} ({claim.peer} is the other side)" for name, claim in claims
     )

@@ -55,16 +55,31 @@ def owner(directory: str) -> dict[str, int]:
     return {"uid": status.st_uid, "gid": status.st_gid, "mode": stat.S_IMODE(status.st_mode)}
 
 
-def holders(paths: Iterable[str], processes: str = "/proc") -> tuple[str, ...]:
-    """Processes ('pid name') that have one of *paths* open.
+def holders(paths: Iterable[str], processes: str = "/proc", blocks: str = "/sys/block") -> tuple[str, ...]:
+    """Processes ('pid name') that have one of *paths* open, of any mount namespace, and loop devices ('/dev/loop0').
 
-    They are found by device and inode, so that a file renamed meanwhile is still found.
+    They are found by device and inode, so that a file renamed meanwhile is still found. A loop device is the kernel's
+    own use of a file: no process has it open.
     """
+    paths = tuple(paths)
     wanted = _identities(paths)
     if not wanted:
         return ()
     found = (one for one in Path(processes).iterdir() if one.name.isdigit() and _holds(one, wanted))
-    return tuple(sorted(f"{one.name} {_command_name(one)}" for one in found))
+    return (*sorted(f"{one.name} {_command_name(one)}" for one in found), *loops(paths, blocks))
+
+
+def loops(paths: Iterable[str], blocks: str = "/sys/block") -> tuple[str, ...]:
+    """Loop devices ('/dev/loop0') that stand on one of *paths*. They come and go while we look."""
+    wanted, found = _identities(paths), []
+    for one in Path(blocks).glob("loop*/loop/backing_file"):
+        try:
+            backing = one.read_text(encoding="utf-8", errors="surrogateescape").rstrip("\n")
+        except OSError:
+            continue
+        if _identities([backing]) & wanted:
+            found.append(f"/dev/{one.parent.parent.name}")
+    return tuple(sorted(found))
 
 
 def _identities(paths: Iterable[str]) -> frozenset[tuple[int, int]]:
@@ -72,7 +87,7 @@ def _identities(paths: Iterable[str]) -> frozenset[tuple[int, int]]:
     for path in paths:
         try:
             status = os.stat(path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
         found.add((status.st_dev, status.st_ino))
     return frozenset(found)

@@ -8,8 +8,13 @@ PRIVATE to the collection kvmops.mobility.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
 from pathlib import Path
+
+SCRATCH = ".new"
+"""What the name of a file ends with that is being written."""
 
 
 def write_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
@@ -17,16 +22,30 @@ def write_durably(path: Path, data: bytes, mode: int = 0o600) -> None:
 
     Raises OSError when the file system refuses (full, read-only).
     """
-    scratch = path.with_name(f".{path.name}.new")
-    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    try:
-        write_all(descriptor, data)
-        os.fchmod(descriptor, mode)  # whatever the umask
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.replace(scratch, path)
+    replace(path, data, mode, durably=True)
     sync_directory(path.parent)
+
+
+def replace(path: Path, data: bytes, mode: int = 0o600, *, durably: bool = False) -> None:
+    """Replace *path* with *data*, whole for who reads it; it is on the disk only when that happens *durably*.
+
+    Each writer has a scratch file of its own beside it, so that of two the last one wins. One that a crash left is
+    hidden, belongs to nobody any more and is never read.
+    """
+    descriptor, scratch = tempfile.mkstemp(prefix=f".{path.name}.", suffix=SCRATCH, dir=path.parent)
+    try:
+        try:
+            write_all(descriptor, data)
+            os.fchmod(descriptor, mode)  # whatever the umask
+            if durably:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(scratch, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(scratch)
+        raise
 
 
 def write_all(descriptor: int, data: bytes) -> None:

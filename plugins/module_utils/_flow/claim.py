@@ -12,7 +12,9 @@ import fcntl
 import hashlib
 import os
 import pwd
+import stat
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +25,20 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit impor
     verify_only,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._file import planted
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import verdict
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import lock, record, waiting
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import closed, lock, record, waiting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.authority import LOCK_EFFECT
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import shortage
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Phase
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan, numbered
 from ansible_collections.kvmops.mobility.plugins.module_utils._survey import hypervisor as hypervisors
+
+_OTHERS_S = 120
+"""A claim looks at libvirt, storage and rsync: some seconds; that many may be before it."""
+_POLL_S = 0.1
 
 
 def plan(context: Context) -> Plan:
@@ -43,26 +50,58 @@ def plan(context: Context) -> Plan:
     _check_slots(context, migration)
     if not context.check:
         waiting.end(context.store, migration.id)
-    if context.params["role"] == "source":
-        return _plan_source(context, migration)
-    return _plan_destination(context, migration)
+    found = (_plan_source if context.params["role"] == "source" else _plan_destination)(context, migration)
+    return replace(found, effects=(*found.effects, *_tidy(context)))
+
+
+def _tidy(context: Context) -> tuple[Effect, ...]:
+    """Who claims has the lock of this hypervisor's claims, so nobody counts meanwhile."""
+    days = context.params.get("archive_days")
+    wanted = closed.tidying(context.store, closed.ARCHIVE_DAYS if days is None else days, context.clock())
+
+    def tidy() -> None:
+        try:
+            closed.tidy(context.store, wanted)
+        except OSError as error:  # the guest can be moved all the same
+            context.warn(f"closed migrations could not be archived: {error}")
+
+    return (Effect("tidy", wanted.words(), tidy),) if wanted else ()
 
 
 def _hold_host_lock(context: Context) -> None:
-    """Claims on one hypervisor are counted one at a time; the lock ends with this process."""
+    """Claims on one hypervisor are counted one at a time; the lock ends with this process. Raises Refused(BUSY)."""
     if context.check:
         return
     context.store.make(context.store.root)
-    descriptor = os.open(context.store.root / "claims.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    path = context.store.root / "claims.lock"
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    began = context.monotonic()
+    while not _locked(descriptor):
+        if context.monotonic() - began >= _OTHERS_S:
+            raise Refused(
+                "BUSY",
+                context.params["record"]["name"],
+                f"another claim is at work on this hypervisor, and was not done after {_OTHERS_S} s.",
+                f"See what it waits for there (fuser -v {path}), such as storage that is silent; then run it again.",
+            )
+        context.sleep(_POLL_S)
+
+
+def _locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _check_slots(context: Context, migration: Migration) -> None:
     """Moves that leave and moves that arrive are counted by themselves: one that waits for a place to arrive at never
-    keeps another from arriving where it leaves. Raises Refused(SLOTS_FULL), naming who is at work here."""
+    keeps another from arriving where it leaves. One whose record cannot be read would keep its place for good: it has
+    none. Raises Refused(SLOTS_FULL), naming who is at work here."""
     slots, role = context.params.get("slots") or 0, context.params["role"]
     holders = [one for one in lock.all_held(context.store) if one.migration != migration.id]
-    records = [record.read(context.store, one.migration) for one in holders]
+    records = [record.readable(context.store, one.migration) for one in holders]
     busy = [one.migration for one in records if one is not None and one.role == role]
     if slots and len(busy) >= slots:
         if not context.check:
@@ -206,15 +245,23 @@ def _check_capacity(context: Context, migration: Migration) -> None:
 def stage(directories: Sequence[str], migration_user: str) -> tuple[Effect, ...]:
     """The copy grows in directories that no definition names, so nobody can start from it."""
     user = _user(migration_user)
-    missing = [one for one in directories if not (os.path.isdir(one) and os.stat(one).st_uid == user.pw_uid)]
+    missing = [one for one in directories if not (stat.S_ISDIR(_mode(one)) and os.lstat(one).st_uid == user.pw_uid)]
     return tuple(_make_staging(one, user, index) for index, one in enumerate(missing))
+
+
+def _mode(path: str) -> int:
+    """Of what is there itself, 0 for nothing."""
+    try:
+        return os.lstat(path).st_mode
+    except FileNotFoundError:
+        return 0
 
 
 def _make_staging(staging: str, user: pwd.struct_passwd, index: int) -> Effect:
     def stage() -> None:
         path = Path(staging)
         path.mkdir(mode=0o700, exist_ok=True)
-        os.chown(path, user.pw_uid, user.pw_gid)
+        planted.give_directory(staging, user.pw_uid, user.pw_gid)
 
     return Effect(
         numbered("stage", index), f"make {staging} for {user.pw_name}", stage, undo={"kind": "remove", "path": staging}

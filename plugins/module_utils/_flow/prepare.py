@@ -21,6 +21,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._command import ru
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory, image
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import GuestDefinition
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._file import planted
 from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import sync_directory
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Step
@@ -100,7 +101,7 @@ def _missing_directories(disks: tuple[DiskPlan, ...]) -> Iterator[str]:
 def _directory(path: str, index: int) -> Effect:
     def make() -> None:
         os.mkdir(path)
-        os.chmod(path, _DIRECTORY_MODE)  # whatever the umask
+        planted.set_mode(path, _DIRECTORY_MODE)  # whatever the umask
         sync_directory(Path(path).parent)
 
     undo = {"kind": "unmake_directory", "path": path}

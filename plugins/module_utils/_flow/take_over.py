@@ -19,6 +19,7 @@ from typing import Any
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest, directory, image
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit import digest as definition_digest
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._file import planted
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import proof
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.claim import sha256
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import wait_running
@@ -133,8 +134,8 @@ def _kept(context: Context, migration: Migration) -> bool:
 
 def _arrived(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
+        return planted.text_of(str(path))
+    except (OSError, ValueError) as error:
         raise MobilityError("DEFINITION_LOST", str(path), f"cannot be read: {error}.", "Run the copy again.") from None
 
 

@@ -9,12 +9,12 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import replace
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import Stage
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.monitor import Told
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import Policy
@@ -75,10 +75,8 @@ class Book:
 
     def _replace(self, name: str, data: Mapping[str, Any]) -> None:
         """Whole for who reads it, and without waiting for the disk."""
-        scratch = self._path(f".{name}.new")
         self._store.make(self._directory)
-        scratch.write_text(json.dumps(data), encoding="utf-8")
-        os.replace(scratch, self._path(name))
+        replace(self._path(name), json.dumps(data).encode())
 
     def write_report(self, report: Mapping[str, Any]) -> None:
         """With each look."""

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._fields import known
+
 
 class Compression(enum.Enum):
     """How memory is compressed on its way."""
@@ -58,7 +60,7 @@ class Options:
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> Options:
         """The inverse of C(as_result())."""
-        return cls(**{**data, "compression": Compression(data["compression"])})
+        return cls(**{**known(cls, data), "compression": Compression(data["compression"])})
 
 
 @dataclass(frozen=True)

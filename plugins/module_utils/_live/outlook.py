@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._fields import known
+
 GRAIN_BYTES = 2 * 2**20
 """What one page stands for that QEMU looks at: 512 of each GiB."""
 PAST_MOST = 5
@@ -46,7 +48,7 @@ class Past:
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> Past:
         """The inverse of C(asdict())."""
-        return cls(**data)
+        return cls(**known(cls, data))
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ class Measured:
         """The inverse of C(as_result())."""
         dirtied = tuple((float(seconds), int(amount)) for seconds, amount in data["dirtied"])
         past = tuple(Past.from_result(one) for one in data.get("past", ()))
-        return cls(**{**data, "dirtied": dirtied, "past": past})
+        return cls(**{**known(cls, data), "dirtied": dirtied, "past": past})
 
     @property
     def link(self) -> int | None:
@@ -111,7 +113,7 @@ class Outlook:
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> Outlook:
         """The inverse of C(as_result())."""
-        return cls(**{**data, "verdict": Verdict(data["verdict"])})
+        return cls(**{**known(cls, data), "verdict": Verdict(data["verdict"])})
 
     def words(self) -> str:
         """In one line, for an operator."""

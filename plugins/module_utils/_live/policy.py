@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._fields import known
 from ansible_collections.kvmops.mobility.plugins.module_utils._live import pacing
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.model import (
     Abort,
@@ -83,7 +84,7 @@ class Policy:
     def from_result(cls, data: Mapping[str, Any]) -> Policy:
         """The inverse of C(as_result()); what was recorded before there was a pace went by steps."""
         pace = Pace(data.get("pace", Pace.STEPS.value))
-        return cls(**{**data, "on_timeout": OnTimeout(data["on_timeout"]), "pace": pace})
+        return cls(**{**known(cls, data), "on_timeout": OnTimeout(data["on_timeout"]), "pace": pace})
 
 
 NOVA = Policy()

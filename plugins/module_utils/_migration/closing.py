@@ -17,7 +17,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._checks.finding im
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import reverting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data, Operation, Request
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import CLOSE, Entry, Event, Phase, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import (
     GuestPlan,
@@ -75,6 +75,8 @@ class Known:
     """Who has the guest locked, on either hypervisor."""
     report: Mapping[str, Any] | None = None
     """Of a live migration, what the unit that watches it has told last."""
+    unread: tuple[Finding, ...] = ()
+    """Why the record or journal of a hypervisor cannot be read: what happened there is not known then."""
 
     @property
     def status(self) -> Status:
@@ -106,12 +108,56 @@ def known_migrations(answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> tupl
     by_id: dict[str, list[Mapping[str, Any]]] = {}
     for migrations in answers.values():
         for one in migrations:
-            by_id.setdefault(one["id"], []).append(one)
-    return tuple(sorted((_merge(parts) for parts in by_id.values()), key=lambda one: one.at, reverse=True))
+            if not one.get("problem"):
+                by_id.setdefault(one["id"], []).append(one)
+    failed = unread(answers)
+    told = {one: parts for one, parts in by_id.items() if not all(part.get("closed") for part in parts)}
+    merged = (_merge(parts, tuple(failed.get(one, {}).values())) for one, parts in told.items())
+    return tuple(sorted(merged, key=lambda one: one.at, reverse=True))
 
 
-def _merge(parts: Sequence[Mapping[str, Any]]) -> Known:
-    journals = {one["role"]: tuple(Entry.from_result(entry) for entry in one["journal"]) for one in parts}
+def closed_book(role: str, status: Status) -> tuple[Entry, ...]:
+    """The lines for which the journal of a closed migration has its *status*, where only that was told of it."""
+    if status is Status.COMPLETED:
+        step = Step.DEPART if role == "source" else Step.RELEASE
+        return (Entry(0, Phase.MOVE, step, Event.END, result={"status": status.value}),)
+    if status is Status.FAILED:
+        begun = Entry(0, Phase.MOVE, Step.UNDO, Event.BEGIN)
+        return (begun, Entry(0, Phase.MOVE, Step.UNDO, Event.END, CLOSE))
+    phase = next(phase for phase, done in DONE.items() if done is status)
+    return (Entry(0, phase, Step.DISCARD, Event.END),)
+
+
+def only_closed(answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, tuple[Mapping[str, Any], list[str]]]:
+    """Of the migrations of which nobody told more than that they are closed, by id: a note, and who told it."""
+    whole = {one["id"] for several in answers.values() for one in several if not one.get("closed")}
+    found: dict[str, tuple[Mapping[str, Any], list[str]]] = {}
+    for host, several in answers.items():
+        for one in several:
+            if one["id"] not in whole:
+                found.setdefault(one["id"], (one, []))[1].append(host)
+    return found
+
+
+def unread(answers: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, dict[str, Finding]]:
+    """Why the records or journals of migrations cannot be read: by id, by the hypervisor that keeps them."""
+    failed: dict[str, dict[str, Finding]] = {}
+    whole = [one for migrations in answers.values() for one in migrations if one.get("record")]
+    names = {one["id"]: one["record"]["migration"]["name"] for one in whole}
+    for host, migrations in answers.items():
+        for one in migrations:
+            if one.get("problem"):
+                guest = one["name"] or names.get(one["id"]) or "of a guest that it does not tell"
+                about = f"migration {one['id']} ({guest}) on {host}"
+                why = one["problem"]
+                failed.setdefault(one["id"], {})[host] = found(why["code"], about, why["message"], why["remedy"])
+    return failed
+
+
+def _merge(parts: Sequence[Mapping[str, Any]], failed: tuple[Finding, ...]) -> Known:
+    journals = {one["role"]: closed_book(one["role"], Status(one["status"])) for one in parts if one.get("closed")}
+    parts = [one for one in parts if not one.get("closed")]
+    journals.update({one["role"]: tuple(map(Entry.from_result, one["journal"])) for one in parts})
     migration_id = parts[0]["id"]
     holders = [one["lock"] for one in parts if one["lock"] and one["lock"]["migration"] == migration_id]
     return Known(
@@ -122,6 +168,7 @@ def _merge(parts: Sequence[Mapping[str, Any]]) -> Known:
         told_by=frozenset(journals),
         holder=holders[0] if holders else None,
         report=next((one["live"] for one in parts if one.get("live")), None),
+        unread=failed,
     )
 
 
@@ -140,6 +187,9 @@ def _plan_guest(
     subject: str, phase: Phase, known: Sequence[Known], unreachable: Mapping[str, str], data: Data
 ) -> GuestPlan:
     mine = [one for one in known if subject in (one.migration.name, one.migration.uuid)]
+    failed = next((one.unread for one in mine if one.unread), ())
+    if failed:
+        return GuestPlan(subject, Outcome.REFUSED, findings=failed)
     current = next((one for one in mine if one.status not in CLOSED), mine[0] if mine else None)
     if current is None:
         return _refused(subject, _nothing(subject, phase, known, unreachable))

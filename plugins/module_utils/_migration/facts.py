@@ -12,18 +12,13 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._fields import known
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.outlook import GRAIN_BYTES, Past
 
 _T = TypeVar("_T")
-
-
-def _known(cls: type, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep only the fields *cls* has, so that older and newer hosts can be read together."""
-    names = {one.name for one in fields(cls)}
-    return {key: value for key, value in data.items() if key in names}
 
 
 @dataclass(frozen=True)
@@ -41,7 +36,7 @@ class LinkFacts:
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> LinkFacts:
         """The inverse of C(as_result())."""
-        return cls(**_known(cls, data))
+        return cls(**known(cls, data))
 
 
 @dataclass(frozen=True)
@@ -96,7 +91,7 @@ class DiskFacts:
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> DiskFacts:
         """The inverse of C(as_result())."""
-        values = _known(cls, data)
+        values = known(cls, data)
         values["backing"] = tuple(LinkFacts.from_result(one) for one in values.get("backing", ()))
         values["users"] = tuple(values.get("users", ()))
         return cls(**values)
@@ -118,7 +113,7 @@ class EntryFacts:
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> EntryFacts:
         """The inverse of C(as_result())."""
-        return cls(**_known(cls, data))
+        return cls(**known(cls, data))
 
 
 @dataclass(frozen=True)
@@ -165,7 +160,7 @@ class DomainFacts:
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> DomainFacts:
         """The inverse of C(as_result())."""
-        values = _known(cls, data)
+        values = known(cls, data)
         values["disks"] = tuple(DiskFacts.from_result(disk) for disk in values["disks"])
         values["directory_entries"] = tuple(EntryFacts.from_result(entry) for entry in values["directory_entries"])
         values["directory_users"] = tuple(values["directory_users"])
@@ -189,7 +184,11 @@ class DomainSummary:
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> DomainSummary:
         """The inverse of C(as_result())."""
-        return cls(**_known(cls, data))
+        return cls(**known(cls, data))
+
+
+UNREADABLE = "unreadable"
+"""The status of a migration whose record or journal cannot be read: it may be open, and counts as if it were."""
 
 
 @dataclass(frozen=True)
@@ -209,11 +208,13 @@ class ClaimFacts:
     vcpus: int
     memory_mib: int
     disk_bytes: int
+    problem: dict[str, str] = field(default_factory=dict)
+    """Why its record or journal cannot be read: code, message and remedy. Its status is UNREADABLE then."""
 
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> ClaimFacts:
         """The inverse of C(as_result())."""
-        return cls(**_known(cls, data))
+        return cls(**known(cls, data))
 
 
 @dataclass(frozen=True)
@@ -230,7 +231,7 @@ class LockFacts:
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> LockFacts:
         """The inverse of C(as_result())."""
-        return cls(**_known(cls, data))
+        return cls(**known(cls, data))
 
 
 @dataclass(frozen=True)
@@ -272,7 +273,7 @@ class HypervisorFacts:
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> HypervisorFacts:
         """The inverse of C(as_result())."""
-        values = _known(cls, data)
+        values = known(cls, data)
         values["domains"] = tuple(DomainSummary.from_result(one) for one in values["domains"])
         values["claims"] = tuple(ClaimFacts.from_result(one) for one in values["claims"])
         values["locks"] = tuple(LockFacts.from_result(one) for one in values["locks"])
@@ -309,7 +310,7 @@ class SpaceFacts:
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> SpaceFacts:
         """The inverse of C(as_result())."""
-        return cls(**_known(cls, data))
+        return cls(**known(cls, data))
 
 
 @dataclass(frozen=True)
@@ -361,7 +362,7 @@ class FitFacts:
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> FitFacts:
         """The inverse of C(as_result())."""
-        values = _known(cls, data)
+        values = known(cls, data)
         values["existing_paths"] = tuple(values["existing_paths"])
         values["firmware_missing"] = tuple(values["firmware_missing"])
         values["media_missing"] = tuple(values.get("media_missing", ()))
@@ -390,9 +391,9 @@ class LoadFacts:
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> LoadFacts:
         """The inverse of C(as_result())."""
-        values = _known(cls, data)
+        values = known(cls, data)
         values["dirtied"] = tuple((float(seconds), int(amount)) for seconds, amount in values["dirtied"])
-        values["past"] = tuple(Past.from_result(_known(Past, one)) for one in values.get("past", ()))
+        values["past"] = tuple(Past.from_result(known(Past, one)) for one in values.get("past", ()))
         return cls(**values)
 
 
@@ -407,7 +408,7 @@ class SpeedFacts:
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> SpeedFacts:
         """The inverse of C(asdict())."""
-        return cls(**_known(cls, data))
+        return cls(**known(cls, data))
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,20 @@ import enum
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.unreadable import (
+    MALFORMED,
+    SCHEMA,
+    check_schema,
+    told,
+    unreadable,
+)
+
+JOURNAL = "journal.jsonl"
+"""Its name in the directory of a migration."""
 
 
 class Event(enum.Enum):
@@ -80,7 +91,13 @@ class Entry:
 
     def as_result(self) -> dict[str, Any]:
         """Plain JSON."""
-        return {**asdict(self), "phase": self.phase.value, "step": self.step.value, "event": self.event.value}
+        return {
+            "schema": SCHEMA,
+            **asdict(self),
+            "phase": self.phase.value,
+            "step": self.step.value,
+            "event": self.event.value,
+        }
 
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> Entry:
@@ -96,18 +113,34 @@ class Entry:
         )
 
 
-def parse(text: str) -> tuple[Entry, ...]:
-    """The entries of a journal file. A torn last line (power lost while it was written) never took effect: dropped."""
-    lines = text.split("\n")
-    return tuple(Entry.from_result(json.loads(line)) for line in lines[:-1] if line)
+def parse(text: str, path: Path = Path(JOURNAL)) -> tuple[Entry, ...]:
+    """The entries of a journal file. A torn last line (power lost while it was written) never took effect: dropped.
+
+    Raises Unreadable for any other line that this version does not know: what it says may change what the rest means.
+    """
+    lines = text.split("\n")[:-1]
+    return tuple(_entry(line, number, path) for number, line in enumerate(lines, 1) if line)
+
+
+def _entry(line: str, number: int, path: Path) -> Entry:
+    try:
+        data = json.loads(line)
+        check_schema(data, path)
+        return Entry.from_result(data)
+    except MALFORMED as error:
+        raise unreadable(path, f"line {number}: {told(error)}") from None
 
 
 def read(store: Store, migration_id: str) -> tuple[Entry, ...]:
-    """The journal of *migration_id* on this hypervisor, empty when there is none."""
+    """The journal of *migration_id* on this hypervisor, empty when there is none. Raises Unreadable."""
+    path = store.migration(migration_id) / JOURNAL
     try:
-        return parse((store.migration(migration_id) / "journal.jsonl").read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return ()
+    except (OSError, ValueError) as error:
+        raise unreadable(path, told(error)) from None
+    return parse(text, path)
 
 
 def pending_undo(entries: Sequence[Entry], phase: Phase) -> tuple[Entry, ...]:

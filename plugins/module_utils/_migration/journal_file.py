@@ -17,7 +17,13 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils import _command
 from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import sync_directory, write_all
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import (
+    JOURNAL,
+    Entry,
+    Event,
+    Phase,
+    Step,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
 
 RESERVED = 128 * 1024
@@ -30,7 +36,7 @@ class Journal:
     """Appends to one journal file; every line is on disk when the call returns."""
 
     def __init__(self, store: Store, migration_id: str, phase: Phase, step: Step, clock: Callable[[], float]) -> None:
-        self._path: Path = store.migration(migration_id) / "journal.jsonl"
+        self._id = migration_id
         self._store = store
         self._phase = phase
         self._step = step
@@ -45,19 +51,21 @@ class Journal:
     ) -> Entry:
         """Append one line and wait until the disk has it. Raises OSError when it cannot be kept."""
         entry = Entry(self._clock(), self._phase, self._step, event, effect, undo, result or {})
-        self._store.make(self._path.parent)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        self._store.reopen(self._id)
+        path = self._store.migration(self._id) / JOURNAL
+        self._store.make(path.parent)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             fresh = os.fstat(descriptor).st_size == 0
             if fresh:
-                _reserve(self._path, RESERVED)
+                _reserve(path, RESERVED)
             _drop_torn_line(descriptor)
             write_all(descriptor, json.dumps(entry.as_result(), sort_keys=True).encode() + b"\n")
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         if fresh:
-            sync_directory(self._path.parent)
+            sync_directory(path.parent)
         return entry
 
 

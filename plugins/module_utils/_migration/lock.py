@@ -22,8 +22,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._fields import known
 from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import sync_directory, write_durably
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import STATE_DIRECTORY, Store
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.unreadable import MALFORMED
 
 _GUARD = ".guard"
 _GUARD_S = 30
@@ -52,10 +54,19 @@ class Lock:
         return {key: value for key, value in asdict(self).items() if key != "token"}
 
 
+UNREADABLE = "a lock file that cannot be read"
+"""The command of a lock of which nothing else is known."""
+
+
 def held(store: Store, uuid: str) -> Lock | None:
-    """Who holds the guest *uuid* here, None when nobody does."""
-    data = store.read_json(store.lock(uuid))
-    return Lock(**data) if data is not None else None
+    """Who holds the guest *uuid* here, None when nobody does. A file that cannot be read is a lock: never free."""
+    path = store.lock(uuid)
+    try:
+        data = store.read_json(path)
+        return Lock(**known(Lock, data)) if data is not None else None
+    except (OSError, *MALFORMED):
+        since = os.lstat(path).st_mtime if path.exists() else 0.0
+        return Lock(uuid, "", "", UNREADABLE, since)
 
 
 def all_held(store: Store) -> tuple[Lock, ...]:
@@ -99,6 +110,14 @@ def _write(store: Store, lock: Lock) -> None:
 
 def busy(uuid: str, holder: Lock) -> Refused:
     """The refusal that names the holder."""
+    if holder.command == UNREADABLE:
+        return Refused(
+            "LOCK_UNREADABLE",
+            uuid,
+            f"its lock file {STATE_DIRECTORY}/locks/{uuid}.json cannot be read: it may be worked on.",
+            f"When kvmops.mobility.status shows that nobody does: rm {STATE_DIRECTORY}/locks/{uuid}.json",
+            holder=holder.as_result(),
+        )
     return Refused(
         "BUSY",
         uuid,

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._fields import known
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.options import Options
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.outlook import Measured, Outlook
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.policy import Policy
@@ -90,7 +91,8 @@ class DiskPlan:
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> DiskPlan:
         """From the record's JSON."""
-        return cls(**{**data, "backing": tuple(Link(**one) for one in data.get("backing", ()))})
+        backing = tuple(Link(**known(Link, one)) for one in data.get("backing", ()))
+        return cls(**{**known(cls, data), "backing": backing})
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ class Live:
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> Live:
         """The inverse of C(as_result())."""
-        values = dict(data)
+        values = known(cls, data)
         values["options"] = Options.from_result(values["options"])
         values["policy"] = Policy.from_result(values["policy"])
         values["copied"] = tuple(values["copied"])
@@ -238,12 +240,13 @@ class Migration:
     @classmethod
     def from_result(cls, data: Mapping[str, Any]) -> Migration:
         """The inverse of C(as_result())."""
-        values = dict(data)
-        values["old"] = Size(**values["old"])
-        values["new"] = Size(**values["new"])
+        values = known(cls, data)
+        values["old"] = Size(**known(Size, values["old"]))
+        values["new"] = Size(**known(Size, values["new"]))
         values["disks"] = tuple(DiskPlan.from_result(disk) for disk in values["disks"])
-        values["stop"] = Stop(**values["stop"])
-        values["capacity"] = Capacity(**{**values["capacity"], "rule": ClaimRule(values["capacity"]["rule"])})
+        values["stop"] = Stop(**known(Stop, values["stop"]))
+        capacity = known(Capacity, values["capacity"])
+        values["capacity"] = Capacity(**{**capacity, "rule": ClaimRule(capacity["rule"])})
         values["warnings"] = tuple(values["warnings"])
         values["transfer"] = Transfer(values.get("transfer", Transfer.RSYNC.value))
         values["verify"] = Verify(values.get("verify", Verify.QUICK.value))
@@ -319,6 +322,12 @@ class Migration:
     def flat_in(self) -> tuple[str, ...]:
         """The directories that images are flattened into on the source, gone once they are copied."""
         return tuple(dict.fromkeys(posixpath.dirname(self.flat(disk)) for disk in self.carried if disk.flatten))
+
+    @property
+    def set_aside(self) -> tuple[str, ...]:
+        """Every directory that it makes or renames to, on either side: what is there is left over when it is closed."""
+        aside = (*self.parked_in, *self.reverted_in, *self.returning_in)
+        return (*aside, *self.staged_in, *self.flat_in)
 
     def flat(self, disk: DiskPlan) -> str:
         """Where the source flattens *disk* into, under its own name: rsync renames nothing."""

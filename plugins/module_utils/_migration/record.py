@@ -13,10 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import NotFound, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._fields import known
 from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable import write_durably
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.unreadable import (
+    MALFORMED,
+    SCHEMA,
+    Unreadable,
+    check_schema,
+    told,
+    unreadable,
+)
+from ansible_collections.kvmops.mobility.plugins.module_utils._version import VERSION
 
+RECORD = "record.json"
 OLD_DEFINITION = "old.xml"
 NEW_DEFINITION = "new.xml"
 RECEIPT = "receipt.json"
@@ -47,11 +58,11 @@ class Record:
 
 def write(store: Store, record: Record) -> None:
     """Write the record. A second write of the same is no change, of another is refused (RECORD_DIFFERS)."""
-    path = store.migration(record.migration.id) / "record.json"
-    there = store.read_json(path)
+    there = read(store, record.migration.id)
     if there is None:
-        store.write_json(path, record.as_result())
-    elif Migration.from_result(there["migration"]) != record.migration:
+        path = store.migration(record.migration.id) / RECORD
+        store.write_json(path, {"schema": SCHEMA, "written_by": VERSION, **record.as_result()})
+    elif there.migration != record.migration:
         raise Refused(
             "RECORD_DIFFERS",
             record.migration.id,
@@ -61,15 +72,28 @@ def write(store: Store, record: Record) -> None:
 
 
 def read(store: Store, migration_id: str) -> Record | None:
-    """The record of *migration_id*, None when this hypervisor has none."""
-    data = store.read_json(store.migration(migration_id) / "record.json")
-    if data is None:
+    """The record of *migration_id*, None when this hypervisor has none. Raises Unreadable."""
+    path = store.migration(migration_id) / RECORD
+    try:
+        data = store.read_json(path)
+        if data is None:
+            return None
+        check_schema(data, path)
+        return Record(**{**known(Record, data), "migration": Migration.from_result(data["migration"])})
+    except (OSError, *MALFORMED) as error:
+        raise unreadable(path, told(error)) from None
+
+
+def readable(store: Store, migration_id: str) -> Record | None:
+    """Like C(read()), None also for one that cannot be read."""
+    try:
+        return read(store, migration_id)
+    except Unreadable:
         return None
-    return Record(**{**data, "migration": Migration.from_result(data["migration"])})
 
 
 def required(store: Store, migration_id: str) -> Record:
-    """Like C(read()). Raises NotFound(MIGRATION_NOT_FOUND)."""
+    """Like C(read()). Raises NotFound(MIGRATION_NOT_FOUND), Unreadable."""
     record = read(store, migration_id)
     if record is None:
         raise NotFound(
@@ -115,5 +139,5 @@ def keep_definition(store: Store, migration_id: str, name: str, xml: str) -> Non
 def forget_definitions(store: Store, migration_id: str) -> None:
     """Remove both definitions, which may hold passwords; a closed migration needs them no more."""
     directory = definitions_directory(store, migration_id)
-    for path in sorted(directory.glob("*.xml")) if directory.is_dir() else ():
-        path.unlink()
+    for path in sorted(directory.iterdir()) if directory.is_dir() else ():
+        path.unlink()  # with what a power loss left half written

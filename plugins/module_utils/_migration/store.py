@@ -9,6 +9,7 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,21 @@ class Store:
         self.root = Path(root)
 
     def migration(self, migration_id: str) -> Path:
-        """The directory of one migration."""
-        return self.root / "migrations" / migration_id
+        """The directory of one migration, wherever that is."""
+        archived = self.archive / migration_id
+        return archived if migration_id and archived.is_dir() else self.root / "migrations" / migration_id
+
+    @property
+    def archive(self) -> Path:
+        """Where the directories of migrations go that have been closed for long."""
+        return self.root / "archive"
+
+    def reopen(self, migration_id: str) -> None:
+        """Somebody works on it: it belongs where a survey looks, durably. Not archived is no error."""
+        if (self.archive / migration_id).is_dir():
+            os.rename(self.archive / migration_id, self.root / "migrations" / migration_id)
+            sync_directory(self.root / "migrations")
+            sync_directory(self.archive)
 
     def lock(self, uuid: str) -> Path:
         """The lock file of one guest."""
@@ -41,9 +55,12 @@ class Store:
         return directory
 
     def migrations(self) -> list[str]:
-        """Ids of the migrations this hypervisor has a directory of, oldest name first."""
-        directory = self.root / "migrations"
-        return sorted(one.name for one in directory.iterdir() if one.is_dir()) if directory.is_dir() else []
+        """Ids of the migrations this hypervisor has a directory of, by name, without archived ones."""
+        return _directories(self.root / "migrations")
+
+    def archived(self) -> list[str]:
+        """Ids of those in the archive."""
+        return _directories(self.archive)
 
     def write_json(self, path: Path, data: Mapping[str, Any]) -> None:
         """Write *data* durably, making the directory when it is not there."""
@@ -57,3 +74,11 @@ class Store:
         except FileNotFoundError:
             return None
         return data
+
+
+def _directories(where: Path) -> list[str]:
+    try:
+        with os.scandir(where) as found:
+            return sorted(one.name for one in found if one.is_dir())
+    except FileNotFoundError:
+        return []

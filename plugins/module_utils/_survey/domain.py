@@ -72,7 +72,7 @@ def survey(domain: Domain, neighbours: Mapping[str, tuple[str, ...]], clock: Cal
         snapshots=domain.snapshots(),
         checkpoints=domain.checkpoints(),
         block_jobs=() if off else tuple(one.target for one in definition.disks if _has_job(domain, one)),
-        disks=tuple(survey_disk(one, _users_of(one.path, domain, neighbours)) for one in definition.disks),
+        disks=tuple(survey_disk(one, _users(one, domain, neighbours)) for one in definition.disks),
         directory=own,
         directory_entries=directory.entries(own) if own else (),
         directory_users=_users_below(own, domain, neighbours) if own else (),
@@ -96,6 +96,12 @@ def own_directory(definition: GuestDefinition) -> str:
 
 def _has_job(domain: Domain, disk: DiskElement) -> bool:
     return disk.device == "disk" and domain.has_block_job(disk.target)
+
+
+def _users(disk: DiskElement, domain: Domain, neighbours: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Other domains; and loop devices, which the hand-over would wait for in vain, behind the guest's stop."""
+    loops = directory.loops([disk.path]) if disk.path and not disk.readonly else ()
+    return (*_users_of(disk.path, domain, neighbours), *loops)
 
 
 def _users_of(path: str, domain: Domain, neighbours: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ def plan(context: Context) -> Plan:
     told: dict[str, Any] = {"hypervisor": facts.as_result()}
     wanted = context.params["guests"]
     if not context.params["moves"]:
-        return Plan(result={**told, "migrations": migration.of_guests(context, wanted)})
+        return Plan(result={**told, **migration.of_guests(context, wanted)})
     found = domain.chosen(context.hypervisor, wanted, context.clock)
     directories = sorted({where for one in found for where in one.directories})
     told["domains"] = [one.as_result() for one in found]

@@ -13,12 +13,13 @@ from dataclasses import replace
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.outlook import Outlook, Past
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import record
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import closed, record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import ForecastFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.record import RECEIPT
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import Status
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.unreadable import Unreadable
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan
 from ansible_collections.kvmops.mobility.plugins.module_utils._survey import dirtying
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import speed
@@ -60,10 +61,14 @@ def _peer(given: Mapping[str, Any], params: Mapping[str, Any]) -> Peer:
 def past(store: Store) -> dict[str, tuple[Past, ...]]:
     """What the receipts here say of live migrations that arrived, by the guest's UUID; the newest of each last."""
     found: dict[str, list[tuple[float, Past]]] = {}
+    notes = closed.read_all(store)
     for migration_id in store.migrations():
+        note = notes.get(migration_id)
+        if note is not None and note.status != Status.COMPLETED.value:
+            continue
         try:
             kept, receipt = record.read(store, migration_id), store.read_json(store.migration(migration_id) / RECEIPT)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, Unreadable):
             continue  # torn by a power loss, or of a version that had other words: it was only to be learnt from
         if kept is not None and receipt is not None:
             one = _learnt(kept.migration, receipt)

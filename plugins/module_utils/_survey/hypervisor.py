@@ -21,7 +21,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, NotFound
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock, record, state
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import closed, journal, lock, record, state
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import (
     ClaimFacts,
     DomainSummary,
@@ -29,6 +29,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts i
     LockFacts,
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.unreadable import Unreadable
+from ansible_collections.kvmops.mobility.plugins.module_utils._survey import unreadable
 
 _QUICK_S = 20
 _FORCE = "migrate_tls_force"
@@ -132,16 +134,23 @@ def _virtual_bytes(path: str, image_format: str) -> int:
 
 
 def claims(store: Store) -> tuple[ClaimFacts, ...]:
-    """Capacity that open migrations hold here: the new size on a destination, the old on a source."""
-    found = (_claim(store, one) for one in store.migrations())
+    """Capacity that open migrations hold here: the new size on a destination, the old on a source.
+
+    One that cannot be read is among them, with what its record still says.
+    """
+    over = closed.read_all(store)
+    found = (_claim(store, one) for one in store.migrations() if one not in over)
     return tuple(claim for claim in found if claim is not None)
 
 
 def _claim(store: Store, migration_id: str) -> ClaimFacts | None:
-    kept = record.read(store, migration_id)
-    if kept is None:
-        return None
-    status = state.derive_alone(journal.read(store, migration_id), kept.role)
+    try:
+        kept = record.read(store, migration_id)
+        if kept is None:
+            return None
+        status = state.derive_alone(journal.read(store, migration_id), kept.role)
+    except Unreadable as error:
+        return unreadable.claim(store, migration_id, error)
     if status in state.CLOSED:
         return None
     migration = kept.migration

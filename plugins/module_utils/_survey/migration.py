@@ -9,16 +9,27 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._live.book import Book
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, lock, record, state, waiting
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import (
+    closed,
+    journal,
+    lock,
+    record,
+    state,
+    waiting,
+)
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.closed import Closed
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import ClaimFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Step
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.record import Record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import Store
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.unreadable import Unreadable
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Plan, numbered
+from ansible_collections.kvmops.mobility.plugins.module_utils._survey import unreadable
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit.process import Identity, lives
 
@@ -26,21 +37,62 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._unit.process impo
 def plan(context: Context) -> Plan:
     """The migrations that the module's filters let through."""
     ids = context.params["migrations"]
-    found = [one for one in of_guests(context, context.params["guests"]) if ids is None or one["id"] in ids]
+    found = of_guests(context, context.params["guests"], ids)
     closed = {status.value for status in state.CLOSED} if context.params["open_only"] else set()
-    shown = [one for one in found if one["status_here"] not in closed]
-    return Plan(result={"migrations": shown, "waiting": waiting.idle_s(context.store, context.clock())})
+    shown = [one for one in found["migrations"] if one["status_here"] not in closed]
+    waits = waiting.idle_s(context.store, context.clock())
+    return Plan(result={**found, "migrations": shown, "waiting": waits})
 
 
-def of_guests(context: Context, guests: Sequence[str] | None) -> list[dict[str, Any]]:
-    """What is known here of the migrations of *guests* (names or UUIDs), or of all, the oldest first."""
-    kept = (record.read(context.store, one) for one in context.store.migrations())
-    wanted = [one for one in kept if one is not None and _is_of(one, guests)]
-    return [_survey(context.store, one, context.clock) for one in sorted(wanted, key=lambda one: one.at)]
+def of_guests(
+    context: Context, guests: Sequence[str] | None, ids: Sequence[str] | None = None
+) -> dict[str, list[dict[str, Any]]]:
+    """What is known here of the migrations of *guests* (names or UUIDs), or of all, and of *ids* alone, when given.
+
+    C(migrations), the oldest first, and C(unreadable) ones: of those nobody knows much, which keeps no other from being
+    told. One that does not name its guest may be anybody's. C(closed) ones that are archived, and with the parameter
+    C(brief) all that nobody holds, are told by their notes alone; not those that *ids* names.
+    """
+    store, found, failed = context.store, [], []
+    notes = closed.read_all(store)
+    brief = _brief(context, notes, guests) if ids is None else {}
+    for one in _candidates(store, ids):
+        if one in brief or (one in notes and not _is_of(notes[one], guests)):
+            continue
+        try:
+            kept = record.read(store, one)
+            if kept is not None and _is_of(kept.migration, guests):
+                found.append((kept.at, _survey(store, kept, context.clock)))
+        except Unreadable as error:
+            failed.append(unreadable.claim(store, one, error))
+    return {
+        "migrations": [told for _at, told in sorted(found, key=lambda pair: pair[0])],
+        "closed": [one.as_result() for one in brief.values()],
+        "unreadable": [_unread(one) for one in failed if one.uuid == one.migration or _is_of(one, guests)],
+    }
 
 
-def _is_of(kept: Record, guests: Sequence[str] | None) -> bool:
-    return guests is None or kept.migration.name in guests or kept.migration.uuid in guests
+def _candidates(store: Store, ids: Sequence[str] | None) -> list[str]:
+    if ids is None:
+        return store.migrations()
+    return [one for one in (*store.migrations(), *store.archived()) if one in ids]
+
+
+def _brief(context: Context, notes: Mapping[str, Closed], guests: Sequence[str] | None) -> dict[str, Closed]:
+    """The notes of those that are told by them."""
+    held = {one.migration for one in lock.all_held(context.store)}
+    near = [one for one in notes.values() if one.id not in held] if context.params.get("brief") else []
+    found = (*near, *closed.read_all(context.store, archived=True).values())
+    return {one.id: one for one in found if _is_of(one, guests)}
+
+
+def _unread(claim: ClaimFacts) -> dict[str, Any]:
+    told = {"id": claim.migration, "uuid": claim.uuid, "name": claim.name, "role": claim.role}
+    return {**told, "problem": dict(claim.problem)}
+
+
+def _is_of(one: Migration | ClaimFacts | Closed, guests: Sequence[str] | None) -> bool:
+    return guests is None or one.name in guests or one.uuid in guests
 
 
 def _working(entries: Sequence[Entry]) -> bool:
@@ -80,8 +132,7 @@ def _survey(store: Store, kept: Record, clock: Callable[[], float]) -> dict[str,
     entries = journal.read(store, migration.id)
     holder = lock.held(store, migration.uuid)
     places = tuple(one.place for one in migration.parkings)
-    aside = (*migration.parked_in, *migration.reverted_in, *migration.returning_in)
-    paths = (*places, *aside, *migration.staged_in, *migration.flat_in)
+    paths = (*places, *migration.set_aside)
     return {
         "id": migration.id,
         "role": kept.role,

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.kvmops.mobility.plugins.module_utils._file import planted
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import witness
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 
@@ -94,8 +95,7 @@ def program() -> str:
 def state(export: Export) -> Mapping[str, Any]:
     """What the witness wrote down last, empty without a word of it."""
     try:
-        with open(os.path.join(export.directory, "state.json"), encoding="ascii") as file:
-            found: Mapping[str, Any] = json.load(file)
+        found: Mapping[str, Any] = json.loads(planted.text_of(os.path.join(export.directory, "state.json")))
     except (OSError, ValueError):
         return {}
     return found

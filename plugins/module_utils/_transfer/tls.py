@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, TimedOut
+from ansible_collections.kvmops.mobility.plugins.module_utils._file import planted
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import relay
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 
@@ -101,8 +102,7 @@ def open_entrance(
 def ports(entrance: Entrance) -> Mapping[str, int]:
     """By target, where it listens; empty while it does not."""
     try:
-        with open(f"{entrance.directory}/ports.json", encoding="ascii") as file:
-            found: Mapping[str, int] = json.load(file)
+        found: Mapping[str, int] = json.loads(planted.text_of(f"{entrance.directory}/ports.json"))
     except (OSError, ValueError):
         return {}
     return found
@@ -131,10 +131,9 @@ def open_exit(leaving: Exit, monotonic: Callable[[], float], sleep: Callable[[fl
     properties = ("NoNewPrivileges=yes", "LimitCORE=0", *credentials(leaving.certificates, "client"))
     _start(leaving.unit, words, properties)
     waiting = tuple(leaving.forwards)
-    _until(leaving.unit, lambda: all(map(os.path.exists, waiting)), leaving.address, monotonic, sleep)
+    _until(leaving.unit, lambda: all(map(os.path.lexists, waiting)), leaving.address, monotonic, sleep)
     for one in waiting:
-        owner = os.stat(os.path.dirname(one))
-        os.chown(one, owner.st_uid, owner.st_gid)
+        planted.give_socket(one)
 
 
 def _start(unit: transient.Unit, words: Sequence[str], properties: Sequence[str]) -> None:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, TimedOut
+from ansible_collections.kvmops.mobility.plugins.module_utils._file import planted
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import errors
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.known_hosts_file import stored_fingerprint
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.rsync import Peer, ssh_argv
@@ -35,7 +36,7 @@ class Tunnel:
     migration: str
     peer: Peer
     forwards: Mapping[str, str]
-    """By local socket, the remote one."""
+    """By local socket, the remote one; the local ones are all in one directory."""
     stall_s: int
     """A link that is silent for so long is given up, seconds."""
     logs: str
@@ -45,6 +46,12 @@ class Tunnel:
     def unit(self) -> transient.Unit:
         """Its unit."""
         return transient.Unit(unit_name(self.migration), self.logs)
+
+    @property
+    def directory(self) -> str:
+        """Where the local sockets are."""
+        (found,) = {os.path.dirname(one) for one in self.forwards}
+        return found
 
     @property
     def control(self) -> str:
@@ -68,7 +75,8 @@ def forget_control(logs: str) -> None:
 
 
 def argv(tunnel: Tunnel) -> tuple[str, ...]:
-    """ssh that forwards the sockets and ends itself on a silent link.
+    """ssh that forwards the sockets and ends itself on a silent link. It runs in the directory of the local ones: that
+    carries the guest's name, in which ssh would take a colon for the end of the path, and expand % and ${}.
 
     ssh gives up when ServerAliveCountMax questions, one each second in which nothing was heard, had no answer.
     """
@@ -85,7 +93,7 @@ def argv(tunnel: Tunnel) -> tuple[str, ...]:
     for name, value in options.items():
         words += ["-o", f"{name}={value}"]
     for here, there in tunnel.forwards.items():
-        words += ["-L", f"{here}:{there}"]
+        words += ["-L", f"./{os.path.basename(here)}:{there}"]
     return (*words, f"{tunnel.peer.user}@{tunnel.peer.address}")
 
 
@@ -94,7 +102,7 @@ def open_up(tunnel: Tunnel, monotonic: Callable[[], float], sleep: Callable[[flo
 
     Raises MobilityError: what ssh refused (HOST_KEY_CHANGED …), TUNNEL_FAILED, or TimedOut(TUNNEL_FAILED).
     """
-    transient.start_service(tunnel.unit, argv(tunnel), ("LimitCORE=0",))
+    transient.start_service(tunnel.unit, argv(tunnel), ("LimitCORE=0", f"WorkingDirectory={tunnel.directory}"))
     began = monotonic()
     waiting = list(tunnel.forwards)
     while waiting:
@@ -110,13 +118,12 @@ def open_up(tunnel: Tunnel, monotonic: Callable[[], float], sleep: Callable[[flo
         sleep(_POLL_S)
         waiting = [one for one in waiting if not _is_socket(one)]
     for one in tunnel.forwards:
-        owner = os.stat(os.path.dirname(one))
-        os.chown(one, owner.st_uid, owner.st_gid)
+        planted.give_socket(one)
 
 
 def _is_socket(path: str) -> bool:
     try:
-        return stat.S_ISSOCK(os.stat(path).st_mode)
+        return stat.S_ISSOCK(os.lstat(path).st_mode)
     except FileNotFoundError:
         return False
 

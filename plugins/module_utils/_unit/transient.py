@@ -131,7 +131,8 @@ def _start(unit: Unit, argv: Sequence[str], properties: Sequence[str]) -> None:
         "UMask=0077",
     )
     options = [f"--property={one}" for one in (*always, *properties)]
-    command = ("systemd-run", "--quiet", f"--unit={unit.name}", "--setenv=LC_ALL=C", *options, "--", *argv)
+    words = [one.replace("$", "$$") for one in argv]  # systemd expands variables in a command, also of our paths
+    command = ("systemd-run", "--quiet", f"--unit={unit.name}", "--setenv=LC_ALL=C", *options, "--", *words)
     run(command, timeout_s=_QUICK_S)
 
 

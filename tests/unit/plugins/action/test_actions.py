@@ -310,6 +310,52 @@ def test_where_a_migration_stands_and_what_to_type() -> None:
         assert words in text
 
 
+def test_what_cannot_be_read_is_said_beside_the_others() -> None:
+    torn = {"uuid": UUID, "migration": "", "owner": "", "command": "?", "since": 1.0}
+    hosts = answers(a_migration(), journals(MOVE), torn)
+    why = {"code": "RECORD_NEWER", "message": "it has schema 2.", "remedy": "Use 9.1."}
+    hosts["c2"]["kvmops_migrations"]["unreadable"] = [{"id": "id-9", "name": "db1", "uuid": "x", "problem": why}]
+    found = status(hosts)
+    assert [one["id"] for one in found["migrations"]] == ["id-0"]
+    text = "\n".join(found["lines"])
+    assert "RECORD_NEWER: migration id-9 (db1) on c2: it has schema 2. Use 9.1." in text
+    assert f"LOCK_UNREADABLE: c1: /var/lib/kvmops/locks/{UUID}.json" in text
+
+
+def test_nothing_is_to_be_typed_for_one_that_cannot_be_read() -> None:
+    hosts = answers(a_migration(), journals(MOVE))
+    why = {"code": "RECORD_UNREADABLE", "message": "torn.", "remedy": "Mend it."}
+    torn = {"id": "id-0", "name": "", "uuid": "id-0", "problem": why}
+    hosts["c1"]["kvmops_migrations"] = {"migrations": [], "unreadable": [torn]}
+    first, second = status(hosts)["lines"]
+    assert first.startswith("web1  resize c1 -> c2  VERIFY_RESIZE")
+    assert second == "RECORD_UNREADABLE: migration id-0 (web1) on c1: torn. Mend it."
+
+
+def note(role: str, status: str = "confirmed", **values: Any) -> dict[str, Any]:
+    """What a hypervisor tells of a closed migration of which it tells no more."""
+    one = a_migration()
+    told = {"id": one.id, "role": role, "status": status, "operation": "resize", "uuid": UUID, "name": "web1"}
+    return {**told, "source": "c1", "destination": "c2", "at": 5.0, "ended_at": 9.0, "closed": True, **values}
+
+
+def test_archived_ones_are_shown_with_all() -> None:
+    hosts = answers(a_migration(), journals(MOVE))
+    for host, role in (("c1", "source"), ("c2", "destination")):
+        hosts[host]["kvmops_migrations"] = {"migrations": [], "closed": [note(role)]}
+    assert status(hosts)["lines"] == ["no open migration"]
+    assert status(hosts, all=True)["lines"] == [
+        "web1  resize c1 -> c2  confirmed  (migration id-0, archived on c1, c2)"
+    ]
+
+
+def test_one_side_has_archived_what_the_other_has_not_heard_of() -> None:
+    hosts = answers(a_migration(), journals(MOVE))
+    hosts["c1"]["kvmops_migrations"] = {"migrations": [], "closed": [note("source")]}
+    assert status(hosts)["lines"] == ["no open migration"]
+    assert [one["status"] for one in status(hosts, all=True)["migrations"]] == ["confirmed"]
+
+
 def test_how_far_a_live_migration_is() -> None:
     hosts = answers(live_one(), MOVING)
     sample = {"elapsed_s": 7.0, "stage": "memory", "iteration": 3, "memory_total": 2**30, "memory_remaining": 2**28}

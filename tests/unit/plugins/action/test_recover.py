@@ -197,3 +197,23 @@ def test_a_book_that_was_left_open_is_closed_in_the_phase_that_ended() -> None:
 def test_a_side_that_there_is_not() -> None:
     made = recover(found(COPIED, CLAIMED, ("shut off", "")), prefer="c1")
     assert (made["failed"], made["code"]) == (True, "VALUE_INVALID")
+
+
+def test_of_a_side_that_cannot_be_read_nothing_is_decided(capsys: pytest.CaptureFixture[str]) -> None:
+    hosts = found(CLAIMED, CLAIMED, ("running", ""))
+    why = {"code": "RECORD_UNREADABLE", "message": "torn.", "remedy": "Mend it."}
+    hosts["c2"]["kvmops_migrations"]["unreadable"] = [{"id": "id-0", "name": "", "uuid": "id-0", "problem": why}]
+    hosts["c2"]["kvmops_migrations"]["migrations"] = []
+    decided = recover(hosts)
+    (only,) = decided["guests"]
+    assert only["outcome"] == "refused"
+    assert [one["code"] for one in only["findings"]] == ["RECORD_UNREADABLE"]
+    assert "RECORD_UNREADABLE: migration id-0" in capsys.readouterr().out
+
+
+def test_what_one_side_has_archived_is_closed_on_the_other() -> None:
+    hosts = found(journals(MOVE)[0], journals(MOVE)[1], ("", "running"), lock=None)
+    told = {"id": "id-0", "role": "source", "status": "confirmed", "closed": True, "name": "web1", "uuid": UUID}
+    hosts["c1"]["kvmops_migrations"] = {"migrations": [], "closed": [told]}
+    (only,) = recover(hosts)["guests"]
+    assert (only["outcome"], only["recovery"]["act"], only["recovery"]["phase"]) == ("planned", "close", "confirm")

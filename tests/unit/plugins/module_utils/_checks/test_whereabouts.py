@@ -12,7 +12,11 @@ import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.context import Site
 from ansible_collections.kvmops.mobility.plugins.module_utils._checks.whereabouts import listing
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import FitFacts, HypervisorFacts
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import (
+    UNREADABLE,
+    FitFacts,
+    HypervisorFacts,
+)
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan import plan
 from ansible_collections.kvmops.mobility.tests.unit.builders import (
     OTHER_UUID,
@@ -35,6 +39,7 @@ def two(
     return Site(hypervisors={"c1": c1, "c2": c2}, guests={"c1": c1_guests, "c2": c2_guests}, fits=fits)
 
 
+NEWER = {"code": "RECORD_NEWER", "message": "it has schema 2.", "remedy": "use 9.1"}
 HERE = hypervisor("c1", domains=(summary(),))
 SITES: list[tuple[str, Site, tuple[str, ...]]] = [
     (
@@ -86,6 +91,16 @@ SITES: list[tuple[str, Site, tuple[str, ...]]] = [
         ),
         ("web1", "migrating on c1", "kvmops.mobility.recover"),
     ),
+    (
+        "LOCK_UNREADABLE",
+        two(HERE, hypervisor("c2", locks=(lock(migration="", owner=""),)), (guest(),)),
+        ("web1 on c2", f"locks/{UUID}.json", f"on c2: rm /var/lib/kvmops/locks/{UUID}.json"),
+    ),
+    (
+        "RECORD_NEWER",
+        two(replace(HERE, claims=(claim(role="", status=UNREADABLE, problem=NEWER),)), hypervisor("c2"), (guest(),)),
+        ("web1: migration 20261121-aaaa on c1", "schema 2", "use 9.1"),
+    ),
 ]
 
 
@@ -99,6 +114,18 @@ def test_whereabouts(code: str, where: Site, words: tuple[str, ...]) -> None:
     for word in words:
         assert word in only.findings[0].line()
     assert only.findings[0].remedy
+
+
+def test_what_a_migration_of_another_holds_is_told_to_be_unknown() -> None:
+    torn = claim(uuid=OTHER_UUID, name="", status=UNREADABLE, problem=NEWER)
+    where = site()
+    there = replace(where.hypervisors["c2"], claims=(torn,))
+    (only,) = plan(request(), replace(where, hypervisors={**where.hypervisors, "c2": there}), lambda: "id-0").guests
+    assert only.migration is not None
+    (told,) = (one for one in only.findings if one.code == "CLAIM_UNKNOWN")
+    assert (told.subject, told.remedy, told.blocks) == ("c2", "use 9.1", False)
+    for word in ("20261121-aaaa", "RECORD_NEWER: it has schema 2.", f"{torn.memory_mib} MiB"):
+        assert word in told.message
 
 
 def test_a_guest_elsewhere_is_not_blocked_by_a_silent_hypervisor() -> None:

@@ -107,6 +107,17 @@ def test_processes_that_end_while_we_look(web1: Path, tmp_path: Path) -> None:
     assert directory.holders([str(web1 / "disk")], str(tmp_path / "proc")) == ("18 (gone)",)
 
 
+def test_a_loop_device_on_a_file_is_named(web1: Path, tmp_path: Path) -> None:
+    """What the kernel writes there: the path as it is now, and nothing of who set it up."""
+    for number, backing in enumerate((web1 / "disk", web1 / "other", f"{web1}/disk (deleted)", f"{web1}/disk/x")):
+        (tmp_path / f"sys/loop{number}/loop").mkdir(parents=True)
+        (tmp_path / f"sys/loop{number}/loop/backing_file").write_text(f"{backing}\n", encoding="utf-8")
+    (tmp_path / "sys/loop9").mkdir()
+    (tmp_path / "proc").mkdir()
+    found = directory.holders([str(web1 / "disk")], str(tmp_path / "proc"), str(tmp_path / "sys"))
+    assert found == ("/dev/loop0",)
+
+
 # --- rename ------------------------------------------------------------------------------------------------------
 
 

@@ -24,8 +24,25 @@ def test_data_then_name_reach_the_disk(tmp_path: Path, monkeypatch: pytest.Monke
 
     monkeypatch.setattr(os, "replace", replace)
     write_durably(tmp_path / "x", b"new")
-    assert happened == [str(tmp_path / ".x.new"), "replace", str(tmp_path)]
+    scratch, *rest = happened
+    assert rest == ["replace", str(tmp_path)]
+    assert (Path(scratch).parent, scratch.startswith(f"{tmp_path}/.x.")) == (tmp_path, True)
     assert (tmp_path / "x").read_bytes() == b"new"
+
+
+def test_two_writers_are_not_in_each_others_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Red before: the second emptied the scratch file of the first, which then put half of it in place."""
+    path, real_replace = tmp_path / "x", os.replace
+
+    def meanwhile(scratch: str, target: Path) -> None:
+        monkeypatch.setattr(os, "replace", real_replace)
+        write_durably(path, b"second")
+        real_replace(scratch, target)
+
+    monkeypatch.setattr(os, "replace", meanwhile)
+    write_durably(path, b"first, and longer")
+    assert path.read_bytes() == b"first, and longer"
+    assert [one.name for one in tmp_path.iterdir()] == ["x"]
 
 
 FILL = """

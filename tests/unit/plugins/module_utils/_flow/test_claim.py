@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
 from collections.abc import Iterator
@@ -296,3 +297,16 @@ def test_only_an_image_that_is_copied_must_not_be_there(bed: Bed) -> None:
     assert refused(bed, "destination", "LEFTOVER_PATHS", live=live()).subject == f"{bed.directory}/disk"
     close_lock(bed.store)
     carry_out(bed, "destination", live=live(copied=()))
+
+
+def test_a_claim_that_does_not_end_is_not_waited_for_for_ever(bed: Bed) -> None:
+    bed.guest()
+    bed.store.make(bed.store.root)
+    with open(bed.store.root / "claims.lock", "w", encoding="ascii") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        began = bed.clock()
+        with pytest.raises(Refused, match="was not done after 120 s") as refusal:
+            claim.plan(bed.context(role="source", record=bed.migration().as_result()))
+    assert (refusal.value.code, refusal.value.subject) == ("BUSY", "web1")
+    assert 120 <= bed.clock() - began < 122
+    assert f"fuser -v {bed.store.root}/claims.lock" in refusal.value.remedy

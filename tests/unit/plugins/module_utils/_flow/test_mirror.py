@@ -16,6 +16,7 @@ import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import Completed
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._file import planted
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow import mirror, undo
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.library import libvirt
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Step
@@ -94,7 +95,7 @@ def here(bed: Bed, units: Units, monkeypatch: pytest.MonkeyPatch) -> Source:
     directory = tunnel.domain_directory
     monkeypatch.setattr(tunnel, "domain_directory", lambda number: directory(number, str(bed.root / "qemu")))
     monkeypatch.setattr(tunnel, "_is_socket", lambda _path: True)
-    monkeypatch.setattr(os, "chown", lambda *_arguments: None)
+    monkeypatch.setattr(planted, "give_socket", lambda _path: None)
     return found
 
 
@@ -105,7 +106,8 @@ def test_tunnel_other_files_then_jobs_until_ready(here: Source) -> None:
     assert (result["ready"], result["started"]) == (True, ["vda"])
     assert (result["done_bytes"], result["total_bytes"]) == (MIB, MIB)
     assert result["rate_bytes_s"] == round(MIB / 2.5)  # two looks a second
-    assert f"{here.home}/kvmops-vda.sock:/run/vda.sock" in here.units.command(TUNNEL)
+    assert "./kvmops-vda.sock:/run/vda.sock" in here.units.command(TUNNEL)
+    assert f"WorkingDirectory={here.home}" in here.units.properties(TUNNEL)
     assert here.units.command(TUNNEL)[-1] == "kvmops@192.0.2.2"
 
 

@@ -344,3 +344,18 @@ def test_options_that_are_refused(operation: Operation, raw: dict[str, Any], cod
     assert refusal.value.code == code
     assert refusal.value.subject == ("force" if code == "VALUE_INVALID" else "web1")
     assert refusal.value.remedy
+
+
+UNREAD = {"id": "id-0", "name": "", "problem": {"code": "RECORD_UNREADABLE", "message": "torn.", "remedy": "Mend it."}}
+
+
+@pytest.mark.parametrize("phase", [Phase.CONFIRM, Phase.REVERT])
+def test_of_a_side_that_cannot_be_read_nothing_is_concluded(phase: Phase) -> None:
+    answers = both(a_migration(), MOVED)
+    found = close(phase, {**answers, "c1": [UNREAD]})
+    assert found.outcome is Outcome.REFUSED
+    (finding,) = found.findings
+    assert (finding.code, finding.remedy) == ("RECORD_UNREADABLE", "Mend it.")
+    assert finding.subject == "migration id-0 (web1) on c1"
+    other = {**UNREAD, "id": "id-9"}
+    assert close(phase, {**answers, "c1": [*answers["c1"], other]}).outcome is Outcome.PLANNED

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
-from ansible_collections.kvmops.mobility.plugins.module_utils._disk import image
+from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory, image
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import DiskElement
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import DiskFacts
 from ansible_collections.kvmops.mobility.plugins.module_utils._survey.domain import disk_paths, survey, survey_disk
@@ -113,3 +113,10 @@ def test_who_else_uses_an_image(bed: Bed) -> None:
     assert found.disks[0].users == ("db1",)
     assert found.directories == (bed.directory,)
     assert survey(db1, neighbours, bed.clock).disks[0].users == ()
+
+
+def test_a_loop_device_uses_a_disk_that_the_guest_writes_to(bed: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found in the plan: behind the stop, the hand-over would wait for it in vain."""
+    domain = bed.guest()
+    monkeypatch.setattr(directory, "loops", lambda paths: ("/dev/loop3",) if f"{bed.directory}/disk" in paths else ())
+    assert survey(domain, {}, bed.clock).disks[0].users == ("/dev/loop3",)

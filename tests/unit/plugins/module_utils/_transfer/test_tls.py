@@ -6,12 +6,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, TimedOut
+from ansible_collections.kvmops.mobility.plugins.module_utils._file import planted
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import tls
 from ansible_collections.kvmops.mobility.plugins.module_utils._unit import transient
 from ansible_collections.kvmops.mobility.tests.unit.clock import Clock
@@ -75,7 +75,7 @@ def test_the_entrance_is_open_when_its_ports_are_known(host: Host) -> None:
 
 def test_the_exit_is_open_when_its_sockets_are_there(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[str] = []
-    monkeypatch.setattr(os, "chown", lambda path, *_owner: given.append(path))
+    monkeypatch.setattr(planted, "give_socket", given.append)
     leaving = host.exit()
 
     def listen(_name: str) -> None:

@@ -36,8 +36,8 @@ def test_one_ssh_for_all_disks() -> None:
         *("-o", "ControlMaster=yes"),
         *("-o", "ControlPath=/state/id/tunnel.sock"),
         *("-o", "ControlPersist=no"),
-        *("-L", "/d/a.sock:/run/x/export.sock"),
-        *("-L", "/d/b.sock:/run/y/export.sock"),
+        *("-L", "./a.sock:/run/x/export.sock"),
+        *("-L", "./b.sock:/run/y/export.sock"),
         "kvmops@c2.example.com",
     )
 
@@ -100,6 +100,7 @@ def test_it_is_open_when_all_sockets_are_there(source: Source) -> None:
     source.open_up()
     assert source.units.calls == [("start", NAME)]
     assert source.units.command(NAME) == tunnel.argv(source.tunnel)
+    assert f"WorkingDirectory={source.directory}" in source.units.properties(NAME)
 
 
 def test_sockets_that_come_one_after_the_other_are_waited_for(source: Source) -> None:
@@ -119,11 +120,26 @@ def test_sockets_that_come_one_after_the_other_are_waited_for(source: Source) ->
 def test_the_sockets_are_qemus(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
     """The directory is that of the user QEMU runs as; each socket is given to it."""
     given: list[tuple[str, int, int]] = []
-    monkeypatch.setattr(os, "chown", lambda *arguments: given.append(arguments))
+    monkeypatch.setattr(os, "chown", lambda path, *to: given.append((os.readlink(path), *to)))
     source.units.on_start = lambda _name: source.listens(*source.paths)
     source.open_up()
     owner = source.directory.stat()
     assert given == [(str(one), owner.st_uid, owner.st_gid) for one in source.paths]
+
+
+@pytest.mark.parametrize("name", ["domain-1-a:b", "domain-1-50%h", "domain-1-${HOME}", "domain-1-a b"])
+def test_ssh_is_told_nothing_of_a_name_that_it_would_change(source: Source, name: str) -> None:
+    forwards = {f"/var/lib/libvirt/qemu/{name}/kvmops-vda.sock": "/run/x/export.sock"}
+    odd = replace(source.tunnel, forwards=forwards)
+    assert tunnel.argv(odd)[-3:-1] == ("-L", "./kvmops-vda.sock:/run/x/export.sock")
+    assert odd.directory == f"/var/lib/libvirt/qemu/{name}"
+
+
+def test_a_link_in_the_place_of_a_socket_is_none(source: Source, tmp_path: Path) -> None:
+    source.units.on_start = lambda _name: source.listens(source.paths[0])
+    source.paths[1].symlink_to(source.paths[0])
+    with pytest.raises(TimedOut, match="within 20 s"):
+        source.open_up()
 
 
 def test_a_file_in_its_place_is_no_socket(source: Source) -> None:

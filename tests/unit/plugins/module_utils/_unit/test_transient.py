@@ -108,6 +108,12 @@ def test_it_is_started_waited_for_and_forgotten(systemd: Systemd) -> None:
     assert f"--property=StandardError=truncate:{systemd.unit.errors}" in start
 
 
+def test_what_systemd_would_expand_in_a_command_stays(systemd: Systemd) -> None:
+    transient.start_service(systemd.unit, ("cp", "/a/${HOME}$$", "/b/50%h:x"))
+    (start,) = systemd.told()
+    assert start[start.index("--") + 1 :] == ["cp", "/a/$${HOME}$$$$", "/b/50%h:x"]
+
+
 @pytest.mark.parametrize("answers", [(RUNNING, RUNNING, WENT_WELL), (WENT_WELL,)], ids=["it runs", "it has ended"])
 def test_one_that_is_there_is_not_started_again(systemd: Systemd, answers: tuple[str, ...]) -> None:
     systemd.says(*answers)
