@@ -14,6 +14,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size impor
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer import progress
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.progress import Sample
+from ansible_collections.kvmops.mobility.plugins.plugin_utils import _options
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import StepAction
 
 _RESULTS_KEPT = ("files", "steps")
@@ -30,7 +31,10 @@ class ActionModule(StepAction):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """The result of the last call, with what only the first one tells."""
         given = dict(self._task.args)
-        patience_s, throttle = float(given.get("patience_s") or 120), bool(given.get("throttle"))
+        try:
+            patience_s, throttle = _options.number(given, "patience_s", 120), _options.flag(given, "throttle")
+        except MobilityError as error:
+            return {"failed": True, **error.as_result()}
         limit: dict[str, int] = {}
         started: list[str] = []
         history: list[Sample] = []

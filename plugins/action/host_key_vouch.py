@@ -12,6 +12,7 @@ from typing import Any
 from ansible import constants
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.keys import fingerprint
+from ansible_collections.kvmops.mobility.plugins.plugin_utils import _options
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import ControllerAction
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._verifying import Route, lookup, require_setting, route
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._vouch import Offer, require_fingerprint, vouched
@@ -25,7 +26,7 @@ class ActionModule(ControllerAction):
         where = str(arguments.get("address") or variables["inventory_hostname"])
         wanted = require_fingerprint(arguments["fingerprint"], where)
         if arguments.get("address"):
-            return _outside(where, int(arguments.get("port") or 22), wanted)
+            return _outside(where, _options.whole(arguments, "port", 22), wanted)
         require_setting(self._connection, where)
         path = route(self._connection)
         offer = vouched(path, wanted, where)

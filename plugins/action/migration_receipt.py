@@ -11,6 +11,7 @@ from typing import Any
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Phase
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.receipt import build
+from ansible_collections.kvmops.mobility.plugins.plugin_utils import _options
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import ControllerAction
 
 
@@ -25,7 +26,7 @@ class ActionModule(ControllerAction):
             Phase(arguments.get("phase", Phase.MOVE.value)),
             _journal(arguments.get("source")),
             _journal(arguments.get("destination")),
-            float(arguments.get("clock_offset_s") or 0),
+            _options.number(arguments, "clock_offset_s", 0.0),
             str((arguments.get("error") or {}).get("msg", "")),
             _unheard(migration, arguments),
         )

@@ -20,7 +20,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.plan im
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.shown_status import shown_status
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED, Status
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import STATE_DIRECTORY
-from ansible_collections.kvmops.mobility.plugins.plugin_utils import _site
+from ansible_collections.kvmops.mobility.plugins.plugin_utils import _options, _site
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import ControllerAction
 
 
@@ -30,7 +30,8 @@ class ActionModule(ControllerAction):
     def work(self, arguments: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, Any]:
         """The open migrations, or all of them."""
         known = known_migrations(_site.migrations(variables))
-        shown = [one for one in known if arguments.get("all") or one.status not in CLOSED]
+        everything = _options.flag(arguments, "all")
+        shown = [one for one in known if everything or one.status not in CLOSED]
         silent = _site.unreachable(variables)
         archived = only_closed(_site.migrations(variables)) if arguments.get("all") else {}
         told = render(shown) if shown or not archived else []

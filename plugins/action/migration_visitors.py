@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Forecasting, Operation
-from ansible_collections.kvmops.mobility.plugins.plugin_utils import _site
+from ansible_collections.kvmops.mobility.plugins.plugin_utils import _options, _site
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._select import select
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import ControllerAction
 
@@ -22,11 +22,12 @@ class ActionModule(ControllerAction):
         """The guests as domain_fit_info takes them, whom this hypervisor has to reach, as ssh_proof does, and which of
         its guests a forecast is wanted of."""
         here = str(variables.get("inventory_hostname", ""))
+        port = _options.whole(arguments, "port", 0) or 22
         destination = str(arguments.get("destination") or "")
         return {
             "changed": False,
             "guests": _site.visitors(variables, live=arguments.get("operation") == Operation.LIVE_MIGRATE.value),
-            "peers": _site.peers(variables, here, destination, int(arguments.get("port") or 22)) if here else [],
+            "peers": _site.peers(variables, here, destination, port) if here else [],
             "to_measure": _to_measure(arguments, variables, here),
         }
 

@@ -14,7 +14,7 @@ from typing import Any
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import trust
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.certificate import HOST, USER, Wanted, why_renew
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh.keys import PublicKey, parse_public
-from ansible_collections.kvmops.mobility.plugins.plugin_utils import _site, _trust
+from ansible_collections.kvmops.mobility.plugins.plugin_utils import _options, _site, _trust
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._ca import Authority, current
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import ControllerAction
 
@@ -57,7 +57,7 @@ class ActionModule(ControllerAction):
             path=os.path.abspath(os.path.expanduser(str(arguments["key"]))),
             # Not an option of the task: what a task is given can be shown.
             passphrase=str(self._templar.template(variables.get("ssh_trust_ca_passphrase", "")) or ""),
-            agent=bool(arguments.get("agent", False)),
+            agent=_options.flag(arguments, "agent"),
         )
         check = bool(self._task.check_mode)
         with authority.alone():
@@ -72,7 +72,8 @@ class ActionModule(ControllerAction):
     ) -> dict[str, Any]:
         here = str(variables["inventory_hostname"])
         public = authority.public()
-        days, renew = int(arguments["validity_days"]), int(arguments["renew_before_days"])
+        days = _options.whole(arguments, "validity_days", 90)
+        renew = _options.whole(arguments, "renew_before_days", 30)
         distrusted = [str(name) for name in arguments.get("revoked") or ()]
         if not check:
             authority.revoke(distrusted)

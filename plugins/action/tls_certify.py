@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._ssh import trust
-from ansible_collections.kvmops.mobility.plugins.plugin_utils import _pki, _trust
+from ansible_collections.kvmops.mobility.plugins.plugin_utils import _options, _pki, _trust
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._pki import Authority
 from ansible_collections.kvmops.mobility.plugins.plugin_utils._step import StepAction
 
@@ -85,12 +85,12 @@ def issued(
     Raises Refused(TLS_CA_UNUSABLE).
     """
     now = datetime.datetime.now(datetime.timezone.utc)
-    days = int(arguments.get("validity_days", _VALIDITY_DAYS))
+    days = _options.whole(arguments, "validity_days", _VALIDITY_DAYS)
     if not authority.exists():
         if check:
             return Issued("the certificate authority will be made", "", "", "", f"CN={here}", days)
         authority.make(now)
-    renew = int(arguments.get("renew_before_days", _RENEW_BEFORE_DAYS))
+    renew = _options.whole(arguments, "renew_before_days", _RENEW_BEFORE_DAYS)
     judged = _pki.judge(held, authority.certificate(), names, now, renew)
     if judged.why_not and not check:
         pair = authority.sign(here, names, now, days)

@@ -14,7 +14,8 @@ author:
 description:
   - >-
     Keeps one line for each host of O(keys) in the user's C(.ssh/authorized_keys), with the options
-    C(restrict,port-forwarding,from="..."). Lines that are not of this module stay as they are, byte for byte.
+    C(restrict,port-forwarding,permitlisten="none.invalid:1",from="..."): no port of the host is
+    listened on. Lines that are not of this module stay as they are, byte for byte.
   - A line is of this module when it ends with C(kvmops.mobility:NAME).
 extends_documentation_fragment:
   - kvmops.mobility.attributes
@@ -49,6 +50,10 @@ options:
     type: list
     elements: str
     default: []
+  purge:
+    description: Take out every line of this module that is not asked for here, whatever host it is of.
+    type: bool
+    default: false
   authority:
     description: Public key of a certificate authority. Whoever it certified as O(principal) is let in.
     type: str
@@ -96,6 +101,7 @@ def main() -> None:
         "authority": {"type": "str", "default": ""},
         "principal": {"type": "str", "default": "kvmops.mobility"},
         "absent": {"type": "list", "elements": "str", "default": []},
+        "purge": {"type": "bool", "default": False},
     }
     run(Spec(options=options, libvirt=False), plan)
 

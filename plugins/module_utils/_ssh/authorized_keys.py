@@ -28,9 +28,17 @@ _NAME = re.compile(r"[^\s]+")
 _ADDRESS = re.compile(r"[0-9A-Fa-f.:]+(/\d+)?")
 
 
+_MAY = 'restrict,port-forwarding,permitlisten="none.invalid:1"'
+"""Run programs and forward what a mirror needs, a UNIX socket there; no port is listened on there.
+
+The list cannot be empty, and is compared by its letters: nobody has that name. With permitopen, the list of what may be
+connected to, sshd (10.0) refuses sockets too, and a mirror with them; sshd_config alone could tell ports from sockets.
+"""
+
+
 def options(addresses: Sequence[str]) -> str:
-    """What the holder of a key may do: run programs and forward ports, from these addresses only."""
-    return f'restrict,port-forwarding,from="{",".join(addresses)}"'
+    """What the holder of a key may do: run programs and forward connections to there, from these addresses only."""
+    return f'{_MAY},from="{",".join(addresses)}"'
 
 
 def line(name: str, key: str, addresses: Sequence[str]) -> bytes:
@@ -49,21 +57,20 @@ def line(name: str, key: str, addresses: Sequence[str]) -> bytes:
 def authority_line(key: str, principal: str) -> bytes:
     """Lets in whoever *key* certifies as *principal*; the certificate says from where."""
     return (
-        f'cert-authority,restrict,port-forwarding,principals="{principal}" '
-        f"{parse_public(key).line} kvmops.mobility:{AUTHORITY}\n"
+        f'cert-authority,{_MAY},principals="{principal}" {parse_public(key).line} kvmops.mobility:{AUTHORITY}\n'
     ).encode()
 
 
-def edited(data: bytes, wanted: Mapping[str, bytes], absent: Sequence[str]) -> bytes:
-    """*data* with the *wanted* lines, by name, and without those of *absent*."""
+def edited(data: bytes, wanted: Mapping[str, bytes], absent: Sequence[str], purge: bool = False) -> bytes:
+    """*data* with the *wanted* lines, by name, and without those of *absent*; with *purge*, no other of ours."""
     gone = {name.encode() for name in absent}
     waiting = {name.encode(): text for name, text in wanted.items()}
-    kept = b"".join(_kept(data, waiting, gone))
+    kept = b"".join(_kept(data, waiting, gone, purge))
     joint = b"\n" if waiting and kept and not kept.endswith(b"\n") else b""
     return kept + joint + b"".join(waiting.values())
 
 
-def _kept(data: bytes, waiting: dict[bytes, bytes], gone: set[bytes]) -> list[bytes]:
+def _kept(data: bytes, waiting: dict[bytes, bytes], gone: set[bytes], purge: bool) -> list[bytes]:
     known = set(waiting)
     lines = []
     for text in data.splitlines(keepends=True):
@@ -71,7 +78,7 @@ def _kept(data: bytes, waiting: dict[bytes, bytes], gone: set[bytes]) -> list[by
         name = found.group("name") if found else b""
         if name in known:
             lines.append(waiting.pop(name, b""))  # a second one of the same host goes
-        elif not found or name not in gone:
+        elif not found or not (purge or name in gone):
             lines.append(text)
     return lines
 
@@ -90,7 +97,7 @@ def plan(context: Context) -> Plan:
         text = b"".join(wanted.values()).decode()
         return Plan((Effect("write", f"write {FILE} of {params['user']}", lambda: None),), before="", after=text)
     before = accounts.read(owner, FILE)
-    after = edited(before or b"", wanted, params["absent"])
+    after = edited(before or b"", wanted, params["absent"], params["purge"])
     return Plan(
         effects=tuple(_effects(owner, before, after)),
         result={"path": os.path.join(owner.ssh, FILE)},

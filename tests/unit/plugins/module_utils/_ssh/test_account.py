@@ -158,7 +158,7 @@ def test_authorized_keys_are_written_and_left_alone(home: Path) -> None:
         {"name": "c2", "key": host_key(2).line, "addresses": ["192.0.2.2"]},
         {"name": "c3", "key": "", "addresses": []},
     ]
-    asked = context(keys=keys, absent=[], authority="", principal="")
+    asked = context(keys=keys, absent=[], purge=False, authority="", principal="")
     assert carried_out(authorized_keys.plan(asked)) == ["directory", "write"]
     path = home / ".ssh/authorized_keys"
     assert path.stat().st_mode & 0o777 == 0o600

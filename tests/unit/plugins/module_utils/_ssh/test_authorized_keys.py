@@ -19,7 +19,7 @@ THEIRS = (
 
 
 def test_a_line_is_for_these_addresses_only() -> None:
-    assert C2.startswith(b'restrict,port-forwarding,from="192.0.2.2,2001:db8::2" ssh-ed25519 ')
+    assert C2.startswith(b'restrict,port-forwarding,permitlisten="none.invalid:1",from="192.0.2.2,2001:db8::2" ssh-ed')
     assert C2.endswith(b" kvmops.mobility:c2\n")
 
 
@@ -55,5 +55,12 @@ def test_a_host_that_leaves_is_taken_out_and_no_other() -> None:
 
 def test_an_authority_is_asked_for_one_purpose() -> None:
     found = authorized_keys.authority_line(host_key(1).line, "kvmops.mobility")
-    assert found.startswith(b'cert-authority,restrict,port-forwarding,principals="kvmops.mobility" ssh-ed25519 ')
+    options = b'cert-authority,restrict,port-forwarding,permitlisten="none.invalid:1",principals="kvmops.mobility"'
+    assert found.startswith(options + b" ssh-ed25519 ")
     assert edited(found + C2, {}, ["@ca"]) == C2
+
+
+def test_what_is_switched_off_takes_every_line_of_ours() -> None:
+    found = authorized_keys.authority_line(host_key(1).line, "kvmops.mobility-root")
+    assert edited(THEIRS + b"\n" + C2 + found + C3, {}, [], purge=True) == THEIRS + b"\n"
+    assert edited(C2 + C3, {"c2": C2}, [], purge=True) == C2
