@@ -312,10 +312,14 @@ def test_a_call_that_shows_no_run_is_refused(call: Call, store: Store) -> None:
     assert "shows no run" in found["msg"]
 
 
+def taken_away(store: Store) -> None:
+    lock.replace(store, ANNS)
+
+
 def test_a_step_is_refused_at_its_next_effect(call: Call, store: Store) -> None:
     """The lock is taken away while the first one is at work."""
     deeds = Deeds()
-    first = Effect("one", "do one", lambda: lock.replace(store, ANNS) and None)
+    first = Effect("one", "do one", lambda: taken_away(store))
     found = call(STEP, lambda _context: Plan((first, deeds.effect("two"))), migration="id-1")
     assert (found["code"], deeds.done) == ("LOST_THE_LOCK", [])
     assert lines(store)[-2:] == [(Event.END, "one"), (Event.FAIL, "")]
@@ -324,7 +328,7 @@ def test_a_step_is_refused_at_its_next_effect(call: Call, store: Store) -> None:
 def test_what_tidies_up_is_done_to_its_end(call: Call, store: Store) -> None:
     """Whoever took the lock waits for the step."""
     deeds = Deeds()
-    first = Effect("one", "do one", lambda: lock.replace(store, ANNS) and None)
+    first = Effect("one", "do one", lambda: taken_away(store))
     call(UNDO, lambda _context: Plan((first, deeds.effect("two"))), migration="id-1")
     assert deeds.done == ["two"]
 
