@@ -34,6 +34,8 @@ def flat(**values: Any) -> Any:
     [
         ({}, Layout.DIRECTORY),
         ({"directory_users": ("db1",)}, Layout.FILES),
+        ({"directory_special": "it is a mount point"}, Layout.FILES),
+        ({"directory_foreign": ("db1.qcow2",)}, Layout.FILES),
         ({"directory": POOL}, Layout.FILES),
         ({"directory": POOL + "/"}, Layout.FILES),
         ({"directory": "", "directory_entries": ()}, Layout.FILES),
