@@ -49,7 +49,7 @@ def untyped(text: str, name: str) -> list[str]:
     return [line for line in lines if expression.search(line)]
 
 
-@pytest.mark.parametrize(("role", "name", "kind", "default"), variables(), ids=lambda value: str(value))
+@pytest.mark.parametrize(("role", "name", "kind", "default"), variables(), ids=str)
 def test_a_role_reads_it_once_by_its_type(role: str, name: str, kind: str, default: object) -> None:
     assert read_yaml(ROOT / "roles" / role / "defaults" / "main.yml")[name] == default
     typed = read_yaml(ROOT / "roles" / role / "vars" / "main.yml")[f"{role}_typed"]

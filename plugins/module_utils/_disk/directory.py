@@ -201,6 +201,24 @@ def remove(path: str) -> bool:
     return True
 
 
+def remove_files(directory: str, names: Iterable[str]) -> None:
+    """Remove the files *names* of *directory* and leave all else in it. Gone already is no error.
+
+    Raises MobilityError(REMOVAL_FAILED).
+    """
+    for name in names:
+        path = os.path.join(directory, name)
+        try:
+            os.unlink(path)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            raise MobilityError(
+                "REMOVAL_FAILED", path, f"could not be removed: {error.strerror}.", "Remove it by hand; run this again."
+            ) from None
+    sync_directory(Path(directory))
+
+
 def close(directory: str) -> None:
     """Keep everybody but root out."""
     os.chown(directory, 0, 0)

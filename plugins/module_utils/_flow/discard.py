@@ -15,7 +15,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Ref
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record, reverting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Entry, Event, Phase, Step
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Migration
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Layout, Migration
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.starting import may_have_run
 from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Context, Effect, Plan, numbered
 
@@ -34,11 +34,12 @@ def plan(context: Context) -> Plan:
     losing = "source" if context.phase is Phase.CONFIRM else "destination"
     closing = _forget(context, kept.migration)
     if kept.role != losing:
-        return Plan((*_old_disks(kept.migration, entries, context.phase), closing))
+        return Plan((*_old_disks(context, kept.migration, entries), closing))
     paths = kept.migration.parked_in if losing == "source" else kept.migration.reverted_in
     for path in paths:
         _check_ours(entries, path, losing)
-    removing = (_remove(path, index) for index, path in enumerate(paths))
+    known = _inventory(kept.migration, entries, losing)
+    removing = (_remove(context, path, known, index) for index, path in enumerate(paths))
     return Plan(
         (*_undefine(context, kept.migration), *removing, closing),
         before={"directory": paths[0]},
@@ -46,12 +47,12 @@ def plan(context: Context) -> Plan:
     )
 
 
-def _old_disks(migration: Migration, entries: tuple[Entry, ...], phase: Phase) -> tuple[Effect, ...]:
+def _old_disks(context: Context, migration: Migration, entries: tuple[Entry, ...]) -> tuple[Effect, ...]:
     """What the source parked in the move and the guest has not gone back to: it lives on the disks that came back.
 
     Raises Refused(GUEST_DISKS_MISSING) when those are not there: the old ones may be all there is.
     """
-    if phase is not Phase.REVERT or reverting.data(entries) is Data.DISCARD:
+    if context.phase is not Phase.REVERT or reverting.data(entries) is Data.DISCARD:
         return ()
     for one in migration.parkings:
         if not may_have_run(entries, Phase.REVERT) or not os.path.lexists(one.place):
@@ -64,16 +65,34 @@ def _old_disks(migration: Migration, entries: tuple[Entry, ...], phase: Phase) -
     for path in migration.parked_in:
         _check_ours(entries, path, "source")
     there = [one for one in migration.parked_in if os.path.lexists(one)]
-    return tuple(_remove(path, index) for index, path in enumerate(there))
+    known = _inventory(migration, entries, "source")
+    return tuple(_remove(context, path, known, index) for index, path in enumerate(there))
 
 
 def _closed(entries: tuple[Entry, ...], phase: Phase) -> bool:
     return any((e.phase, e.step, e.event, e.effect) == (phase, Step.DISCARD, Event.END, "") for e in entries)
 
 
+def _handed_over_in(losing: str) -> Phase:
+    return Phase.MOVE if losing == "source" else Phase.REVERT
+
+
+def _inventory(migration: Migration, entries: tuple[Entry, ...], losing: str) -> frozenset[str] | None:
+    """Names of what was in the directory when it was parked; None when nobody wrote that down.
+
+    A room for single files was made by this migration, and there is nothing else in it.
+    """
+    if migration.layout is not Layout.DIRECTORY:
+        return None
+    wanted = (_handed_over_in(losing), Step.HAND_OVER, Event.END)
+    ends = [e for e in entries if (e.phase, e.step, e.event) == wanted and "entries" in e.result]
+    fences = [e for e in ends if e.effect] or ends  # a hand over that is repeated lists what came since as well
+    return frozenset(one["name"] for one in fences[-1].result["entries"]) if fences else None
+
+
 def _check_ours(entries: tuple[Entry, ...], path: str, losing: str) -> None:
     """Nothing is removed that the journal does not say this migration parked, or made to park in."""
-    phase = Phase.MOVE if losing == "source" else Phase.REVERT
+    phase = _handed_over_in(losing)
     begun = [e for e in entries if (e.phase, e.step, e.event) == (phase, Step.HAND_OVER, Event.BEGIN) and e.undo]
     if any(path in (one.undo.get("from"), one.undo.get("path")) for one in begun if one.undo):
         return
@@ -111,8 +130,21 @@ def _forget(context: Context, migration: Migration) -> Effect:
     return Effect("forget", "forget the definitions, which may hold passwords", forget)
 
 
-def _remove(path: str, index: int) -> Effect:
+def _remove(context: Context, path: str, known: frozenset[str] | None, index: int) -> Effect:
     def remove() -> None:
-        directory.remove(path)
+        strange = _strange(path, known)
+        if not strange:
+            directory.remove(path)
+            return
+        directory.remove_files(path, known or ())
+        for one in strange:
+            context.warn(f"PATH_NOT_OURS: {one} was not there when {path} was parked. It is kept: look what it is.")
 
     return Effect(numbered("remove", index), f"remove {path}", remove)
+
+
+def _strange(path: str, known: frozenset[str] | None) -> tuple[str, ...]:
+    """What somebody put into the parked directory since."""
+    if known is None:
+        return ()
+    return tuple(os.path.join(path, one.name) for one in directory.entries(path) if one.name not in known)

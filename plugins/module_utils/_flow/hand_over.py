@@ -139,9 +139,9 @@ def _fences(context: Context, domain: Domain, way: Way) -> tuple[Effect, ...]:
     to_do = [one for one in way.migration.parkings if not _is_aside(one.place, way.aside(one))]
     if not to_do:
         return ()
-    paths = [disk.path for disk in way.migration.carried]
 
     def wait() -> None:
+        paths = _renamed(way.migration)
         _wait_released(context, domain, lambda: directory.holders(paths))
 
     def inventory() -> Mapping[str, Any]:
@@ -151,6 +151,14 @@ def _fences(context: Context, domain: Domain, way: Way) -> tuple[Effect, ...]:
         _fence(way, one, wait if one is to_do[0] else None, inventory if one is to_do[-1] else None) for one in to_do
     )
     return (*_make_rooms(way), *fences)
+
+
+def _renamed(migration: Migration) -> tuple[str, ...]:
+    """The files that nobody may have open: with a directory go all in it, also what is none of the guest's disks."""
+    disks = [disk.path for disk in migration.carried]
+    if migration.layout is Layout.DIRECTORY:
+        disks += [os.path.join(migration.directory, one.name) for one in directory.entries(migration.directory)]
+    return tuple(dict.fromkeys(disks))
 
 
 def _is_aside(place: str, aside: str) -> bool:

@@ -99,6 +99,22 @@ class Hypervisor:
 
         return tuple(sorted(one.name() for one in self._do("list its networks", ask)))
 
+    def storage_pools(self) -> tuple[str, ...]:
+        """Target paths of the storage pools, active or not; none where nothing answers for storage."""
+        none = (libvirt.VIR_ERR_NO_SUPPORT, libvirt.VIR_ERR_NO_CONNECT, libvirt.VIR_ERR_SYSTEM_ERROR)
+
+        def ask() -> list[str]:
+            try:
+                with errors_kept():
+                    return [str(one.XMLDesc(0)) for one in self._connection.listAllStoragePools(0)]
+            except libvirt.libvirtError as error:
+                if error.get_error_code() in none:
+                    return []
+                raise
+
+        found = (ET.fromstring(one).findtext("target/path") for one in self._do("list its storage pools", ask))
+        return tuple(one for one in found if one)
+
     def domain_capabilities(self, emulator: str, arch: str, machine: str, domain_type: str) -> ET.Element:
         """What a domain of that kind can have here.
 

@@ -147,6 +147,10 @@ class DomainFacts:
     """Seconds since the QEMU process started, none when off."""
     directories: tuple[str, ...] = ()
     """Those that hold its writable images."""
+    directory_foreign: tuple[str, ...] = ()
+    """Names of the files in that directory that look like disks and that nothing in its definition names."""
+    directory_special: str = ""
+    """Why the directory can be no guest's own: a link, a mount point, a storage pool. Empty when it can."""
 
     @property
     def is_off(self) -> bool:
@@ -166,6 +170,7 @@ class DomainFacts:
         values["directory_users"] = tuple(values["directory_users"])
         values["block_jobs"] = tuple(values["block_jobs"])
         values["directories"] = tuple(values.get("directories", ()))
+        values["directory_foreign"] = tuple(values.get("directory_foreign", ()))
         return cls(**values)
 
 

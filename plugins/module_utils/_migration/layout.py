@@ -22,8 +22,22 @@ OWN_MEDIUM_BYTES = 64 * 2**20
 
 def of(guest: DomainFacts) -> Layout:
     """C(DIRECTORY) when all its writable disks are in one directory that nobody else uses."""
-    own = guest.directory and not guest.directory_users and posixpath.normpath(guest.directory) not in POOLS
-    return Layout.DIRECTORY if own else Layout.FILES
+    return Layout.FILES if why_files(guest) else Layout.DIRECTORY
+
+
+def why_files(guest: DomainFacts) -> str:
+    """Why the guest is moved file by file; empty when its directory is its own and goes with it."""
+    if not guest.directory:
+        return "its disks are in no one directory"
+    if posixpath.normpath(guest.directory) in POOLS:
+        return f"{guest.directory} is where all guests' images are"
+    if guest.directory_users:
+        return f"{guest.directory} has disks of {', '.join(guest.directory_users)} as well"
+    if guest.directory_special:
+        return f"{guest.directory} is not the guest's own: {guest.directory_special}"
+    if guest.directory_foreign:
+        return f"{guest.directory} holds what its definition does not name: {', '.join(guest.directory_foreign)}"
+    return ""
 
 
 def is_carried(guest: DomainFacts, disk: DiskFacts) -> bool:

@@ -42,6 +42,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked i
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.claim import free_memory_mib
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import DiskFacts
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.layout import why_files
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.live_plan import size_words
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import (
     DEFAULT_CLUSTER_BYTES,
@@ -234,7 +235,9 @@ def _plan_move(subject: str, move: Move, new_id: Callable[[], str]) -> GuestPlan
     migration = _migration(move, findings, new_id())
     if move.request.live is not None:
         migration = live_plan.made_live(move, migration)
-    return GuestPlan(subject, Outcome.PLANNED, migration, findings, _steps(migration), _heading(migration))
+    return GuestPlan(
+        subject, Outcome.PLANNED, migration, findings, _steps(migration, _strange(move)), _heading(migration)
+    )
 
 
 def _checks(request: Request) -> tuple[tuple[Check, ...], tuple[Check, ...]]:
@@ -343,7 +346,13 @@ def expected_outage_s(compared_bytes: int, copied_bytes: int, *, running: bool) 
     return round(STOP_AND_START_S + takes, 1) if running else 0.0
 
 
-def _steps(migration: Migration) -> tuple[PlanStep, ...]:
+def _strange(move: Move) -> str:
+    """Why a guest that may seem to have a directory for itself does not go with it."""
+    guest = move.guest
+    return f" (file by file: {why_files(guest)})" if guest.directory_special or guest.directory_foreign else ""
+
+
+def _steps(migration: Migration, why: str) -> tuple[PlanStep, ...]:
     if migration.live is not None:
         return live_plan.steps(migration, migration.live)
     source, destination = migration.source, migration.destination
@@ -354,7 +363,7 @@ def _steps(migration: Migration) -> tuple[PlanStep, ...]:
             both, f"claim: lock the guest, write the record, reserve {size_words(migration.new)} on {destination}"
         ),
         *_before(migration),
-        PlanStep(source, f"hand over: {_stopping(migration)}, {parking(migration, migration.parked_in)}"),
+        PlanStep(source, f"hand over: {_stopping(migration)}, {parking(migration, migration.parked_in)}{why}"),
         *_after(migration),
         PlanStep(destination, f"take over: check the images, {_taking_over(migration)}"),
         PlanStep(both, f"finish: VERIFY_RESIZE; {source} keeps {kept} until confirm or revert"),

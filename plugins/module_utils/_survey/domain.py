@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory, image
@@ -21,6 +21,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt import pi
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.hypervisor import Hypervisor
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import DiskFacts, DomainFacts, LinkFacts
+from ansible_collections.kvmops.mobility.plugins.module_utils._survey import belonging
 
 _BLOCK = 512
 _LINKS = 200
@@ -28,9 +29,18 @@ _LINKS = 200
 
 
 def disk_paths(domains: Sequence[Domain]) -> Mapping[str, tuple[str, ...]]:
-    """The paths of each domain's disks and of their backing files, by its name."""
-    definitions = (GuestDefinition.from_xml(one.xml(inactive=True)) for one in domains)
-    return {one.name: tuple(path for disk in one.disks for path in _paths(disk)) for one in definitions}
+    """The paths of each domain's disks and of their backing files, stored and live, by its name."""
+    return {one.name: tuple(dict.fromkeys(path for xml in _definitions(one) for path in _of(xml))) for one in domains}
+
+
+def _definitions(domain: Domain) -> tuple[str, ...]:
+    """A running domain may have a disk that its stored definition does not have, and the other way round."""
+    return tuple(dict.fromkeys(domain.xml(inactive=inactive) for inactive in (True, False)))
+
+
+def _of(xml: str) -> Iterator[str]:
+    for disk in GuestDefinition.from_xml(xml).disks:
+        yield from _paths(disk)
 
 
 def _paths(disk: DiskElement) -> Iterator[str]:
@@ -48,17 +58,27 @@ def chosen(hypervisor: Hypervisor, names: Sequence[str] | None, clock: Callable[
     everyone = hypervisor.domains()
     wanted = [one for one in everyone if names is None or one.name in names or one.uuid in names]
     neighbours = disk_paths(everyone) if wanted else {}
-    return tuple(survey(one, neighbours, clock) for one in wanted)
+    pools = hypervisor.storage_pools() if wanted else ()
+    return tuple(survey(one, neighbours, clock, pools) for one in wanted)
 
 
-def survey(domain: Domain, neighbours: Mapping[str, tuple[str, ...]], clock: Callable[[], float]) -> DomainFacts:
-    """All that a move needs to know of *domain*; *neighbours* are the C(disk_paths()) of the hypervisor's domains."""
+def survey(
+    domain: Domain,
+    neighbours: Mapping[str, tuple[str, ...]],
+    clock: Callable[[], float],
+    pools: Collection[str] = (),
+) -> DomainFacts:
+    """All that a move needs to know of *domain*.
+
+    *neighbours* are the C(disk_paths()) of the hypervisor's domains, *pools* the targets of its storage pools.
+    """
     state = domain.state()
     off = state == "shut off"
     stored = domain.xml(inactive=True)
     live = "" if off else domain.xml(inactive=False)
     definition = GuestDefinition.from_xml(stored)
     own = own_directory(definition)
+    entries = directory.entries(own) if own else ()
     return DomainFacts(
         uuid=domain.uuid,
         name=domain.name,
@@ -74,11 +94,18 @@ def survey(domain: Domain, neighbours: Mapping[str, tuple[str, ...]], clock: Cal
         block_jobs=() if off else tuple(one.target for one in definition.disks if _has_job(domain, one)),
         disks=tuple(survey_disk(one, _users(one, domain, neighbours)) for one in definition.disks),
         directory=own,
-        directory_entries=directory.entries(own) if own else (),
+        directory_entries=entries,
         directory_users=_users_below(own, domain, neighbours) if own else (),
         uptime_s=None if off else _uptime_s(domain.name, clock()),
         directories=directories(definition),
+        directory_foreign=belonging.foreign(own, entries, _own_paths(stored, live)),
+        directory_special=belonging.special(own, pools) if own else "",
     )
+
+
+def _own_paths(*definitions: str) -> tuple[str, ...]:
+    """Every file that the guest's definitions name, and what is below its disks."""
+    return tuple(path for xml in definitions if xml for path in (*belonging.named(xml), *_of(xml)))
 
 
 def directories(definition: GuestDefinition) -> tuple[str, ...]:
@@ -112,9 +139,13 @@ def _users_of(path: str, domain: Domain, neighbours: Mapping[str, tuple[str, ...
 
 
 def _users_below(own: str, domain: Domain, neighbours: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    inside = own.rstrip("/") + "/"
-    users = (name for name, paths in neighbours.items() if any(path.startswith(inside) for path in paths))
-    return tuple(sorted(name for name in users if name != domain.name))
+    """The other domains with a disk in the directory *own*, or with a second name of a file there."""
+    files = belonging.identities(os.path.join(own, one.name) for one in directory.entries(own))
+
+    def uses(paths: tuple[str, ...]) -> bool:
+        return any(belonging.is_inside(path, own) for path in paths) or bool(files & belonging.identities(paths))
+
+    return tuple(sorted(name for name, paths in neighbours.items() if name != domain.name and uses(paths)))
 
 
 def _uptime_s(name: str, now: float, pidfiles: str = pidfile.DIRECTORY) -> int | None:

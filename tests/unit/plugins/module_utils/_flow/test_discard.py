@@ -137,3 +137,34 @@ def test_planning_changes_nothing(bed: Bed) -> None:
     assert plan.before == {"directory": parked}
     assert os.listdir(parked) == ["disk"]
     assert bed.find() is not None
+
+
+@pytest.mark.parametrize(("phase", "role", "handed"), LOSING)
+@pytest.mark.parametrize("kind", ["file", "directory", "link"])
+def test_what_came_since_is_kept_with_a_warning(bed: Bed, phase: Phase, role: str, handed: Phase, kind: str) -> None:
+    _migration, parked = hand(bed, role, handed)
+    bed.carry_out(Step.HAND_OVER, hand_over.plan, handed)
+    stranger = Path(parked) / "stranger"
+    if kind == "link":
+        stranger.symlink_to(bed.root)
+    elif kind == "directory":
+        stranger.mkdir()
+    else:
+        stranger.touch()
+    bed.carry_out(Step.HAND_OVER, hand_over.plan, handed)
+    assert carry_out(bed, phase) == ["undefine", "remove", "forget"]
+    assert os.listdir(parked) == ["stranger"]
+    (warning,) = bed.warnings
+    assert "PATH_NOT_OURS" in warning
+    assert str(stranger) in warning
+    assert bed.root.is_dir()
+    assert carry_out(bed, phase) == []
+
+
+def test_without_an_inventory_all_of_it_goes(bed: Bed) -> None:
+    migration = bed.keep_record("source")
+    bed.note(Step.HAND_OVER, "fence", {"kind": "rename", "from": migration.parked, "to": migration.directory})
+    Path(migration.parked).mkdir(parents=True)
+    (Path(migration.parked) / "disk").touch()
+    assert carry_out(bed, Phase.CONFIRM) == ["remove", "forget"]
+    assert not os.path.lexists(migration.parked)

@@ -126,13 +126,15 @@ def test_owner_and_mode_are_of_the_guest_that_is_off(bed: Bed) -> None:
     assert result["directory_owner"] == {"uid": os.getuid(), "gid": os.getgid(), "mode": 0o711}
 
 
-def test_a_disk_that_somebody_reads_is_not_renamed(bed: Bed) -> None:
+@pytest.mark.parametrize("name", ["disk", "stranger"])
+def test_what_somebody_reads_is_not_renamed(bed: Bed, name: str) -> None:
     bed.guest()
     bed.keep_record("source")
+    (Path(bed.directory) / name).touch()
     bed.clock.hurry = 50.0  # every look goes through all processes
     hold = "import sys; f = open(sys.argv[1]); print('open', flush=True); sys.stdin.read()"
     with subprocess.Popen(
-        [sys.executable, "-c", hold, f"{bed.directory}/disk"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-c", hold, f"{bed.directory}/{name}"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as backup:
         assert backup.stdout is not None
         backup.stdout.readline()

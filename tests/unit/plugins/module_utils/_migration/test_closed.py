@@ -233,6 +233,11 @@ def test_so_many_at_a_time(over: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     assert counts == [(3, 0), (2, 3), (0, 2)]
 
 
+def full(*_arguments: object) -> None:
+    """A disk on which nothing can be archived."""
+    raise OSError("full")
+
+
 def test_a_claim_tidies_and_says_so(over: Bed, monkeypatch: pytest.MonkeyPatch) -> None:
     over.guest()
     end(over)
@@ -245,7 +250,7 @@ def test_a_claim_tidies_and_says_so(over: Bed, monkeypatch: pytest.MonkeyPatch) 
     assert "tidy" not in [one.name for one in none.effects]
     plan.effects[-1].do()
     assert over.store.archived() == [ID]
-    monkeypatch.setattr(closed, "tidy", lambda *_arguments: (_ for _ in ()).throw(OSError("full")))
+    monkeypatch.setattr(closed, "tidy", full)
     plan.effects[-1].do()
     assert over.warnings == ["closed migrations could not be archived: full"]
 

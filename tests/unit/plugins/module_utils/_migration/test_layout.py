@@ -34,6 +34,8 @@ def flat(**values: Any) -> Any:
     [
         ({}, Layout.DIRECTORY),
         ({"directory_users": ("db1",)}, Layout.FILES),
+        ({"directory_special": "it is a mount point"}, Layout.FILES),
+        ({"directory_foreign": ("db1.qcow2",)}, Layout.FILES),
         ({"directory": POOL}, Layout.FILES),
         ({"directory": POOL + "/"}, Layout.FILES),
         ({"directory": "", "directory_entries": ()}, Layout.FILES),
@@ -115,3 +117,9 @@ def test_a_record_of_before_there_was_a_choice_is_of_a_directory() -> None:
 def test_a_chain_is_in_the_record() -> None:
     one = DiskPlan("vda", "/a/disk", "qcow2", "disk", 1, 1, 1, flatten=True, backing=(Link("/b/base", "raw"),))
     assert DiskPlan.from_result({**vars(one), "backing": [{"path": "/b/base", "format": "raw"}]}) == one
+
+
+def test_the_plan_tells_what_strangers_keep_the_directory_here() -> None:
+    found = planned(guest(directory_foreign=("db1.qcow2",)))
+    assert found.migration.layout is Layout.FILES
+    assert any("does not name: db1.qcow2)" in step.what for step in found.steps)

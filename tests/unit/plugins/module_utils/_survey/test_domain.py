@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,7 +14,10 @@ import pytest
 from ansible_collections.kvmops.mobility.plugins.module_utils._command import run
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory, image
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import DiskElement
-from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import DiskFacts
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration import layout
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.facts import DiskFacts, DomainFacts
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model import Layout
+from ansible_collections.kvmops.mobility.plugins.module_utils._survey import belonging
 from ansible_collections.kvmops.mobility.plugins.module_utils._survey.domain import disk_paths, survey, survey_disk
 from ansible_collections.kvmops.mobility.tests.unit.bed import Bed
 from ansible_collections.kvmops.mobility.tests.unit.builders import OTHER_UUID, domain_xml
@@ -120,3 +124,65 @@ def test_a_loop_device_uses_a_disk_that_the_guest_writes_to(bed: Bed, monkeypatc
     domain = bed.guest()
     monkeypatch.setattr(directory, "loops", lambda paths: ("/dev/loop3",) if f"{bed.directory}/disk" in paths else ())
     assert survey(domain, {}, bed.clock).disks[0].users == ("/dev/loop3",)
+
+
+def test_a_pool_under_two_names_is_nobodys_own(bed: Bed) -> None:
+    """web1 has its disk in the pool by its own name, db1 by a link."""
+    web1 = bed.guest()
+    pool = bed.root / "pool"
+    pool.symlink_to(bed.directory)
+    create(Path(bed.directory) / "db1", *QCOW2)
+    xml = domain_xml("db1", OTHER_UUID, domain_type="test", emulator="/bin/true", directory=str(pool), interface="")
+    db1 = bed.hypervisor.define(xml.replace(f"{pool}/disk", f"{pool}/db1"))
+    neighbours = disk_paths([web1, db1])
+    found = survey(web1, neighbours, bed.clock)
+    assert (found.directory_users, found.directory_foreign) == (("db1",), ("db1",))
+    assert layout.of(found) is Layout.FILES
+    other = survey(db1, neighbours, bed.clock)
+    assert other.directory_users == ("web1",)
+    assert "symbolic link" in other.directory_special
+    assert layout.of(other) is Layout.FILES
+
+
+def test_a_second_name_of_a_file_is_a_use_of_its_directory(bed: Bed) -> None:
+    web1 = bed.guest()
+    os.link(f"{bed.directory}/disk", bed.root / "hard")
+    neighbours = {**disk_paths([web1]), "db1": (f"{bed.root}/hard",)}
+    assert survey(web1, neighbours, bed.clock).directory_users == ("db1",)
+
+
+def test_an_ordinary_directory_is_the_guests_own(bed: Bed) -> None:
+    web1 = bed.guest()
+    (Path(bed.directory) / "console.log").write_bytes(b"x" * 1000)
+    found = survey(web1, disk_paths([web1]), bed.clock)
+    assert (found.directory_users, found.directory_foreign, found.directory_special) == ((), (), "")
+    assert layout.of(found) is Layout.DIRECTORY
+    assert DomainFacts.from_result(found.as_result()) == found
+
+
+def test_a_pool_of_libvirt_is_nobodys_own(bed: Bed) -> None:
+    web1 = bed.guest()
+    (bed.root / "pool").symlink_to(bed.directory)
+    found = survey(web1, {}, bed.clock, (f"{bed.root}/pool",))
+    assert "storage pool" in found.directory_special
+    assert layout.of(found) is Layout.FILES
+
+
+def test_a_mount_point_is_nobodys_own() -> None:
+    assert belonging.special("/proc", ()) == "it is a mount point"
+
+
+@pytest.mark.parametrize(("name", "mib", "expected"), [("a.raw", 2, ("a.raw",)), ("note", 0, ()), ("named", 2, ())])
+def test_what_may_be_somebodys_disk(tmp_path: Path, name: str, mib: int, expected: tuple[str, ...]) -> None:
+    (tmp_path / name).write_bytes(b"x" * mib * 2**20)
+    xml = f"<domain><devices><console><log file='{tmp_path}/named'/></console></devices></domain>"
+    assert belonging.foreign(str(tmp_path), directory.entries(str(tmp_path)), belonging.named(xml)) == expected
+
+
+def test_a_small_image_may_be_somebodys_disk(tmp_path: Path) -> None:
+    create(tmp_path / "small", *QCOW2)
+    assert belonging.foreign(str(tmp_path), directory.entries(str(tmp_path)), ()) == ("small",)
+
+
+def test_the_pools_that_libvirt_has(bed: Bed) -> None:
+    assert all(one.startswith("/") for one in bed.hypervisor.storage_pools())
