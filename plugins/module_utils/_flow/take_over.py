@@ -19,7 +19,7 @@ from typing import Any
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest, directory, image
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit import digest as definition_digest
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow import proof
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import parked, proof
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.claim import sha256
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import wait_running
@@ -64,7 +64,11 @@ def _is_parked(context: Context, way: Way) -> bool:
 
 
 def _unpark(migration: Migration) -> tuple[Effect, ...]:
-    """Source, revert: what was parked gets its name back, untouched since the guest went."""
+    """Source, revert: what was parked gets its name back, untouched since the guest went.
+
+    A name that is taken is seen before the rename is announced: an undo could not tell whose it is.
+    """
+    parked.check_free(migration.parkings, "PATH_TAKEN")
     return tuple(_place(one, one.parked) for one in migration.parkings if not _is_placed(one.place, one.parked))
 
 
