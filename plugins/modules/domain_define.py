@@ -116,7 +116,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Conte
 
 def work(context: Context) -> Plan:
     """At most one effect: define or undefine."""
-    domain = context.hypervisor.find(context.params["name"])
+    domain = context.hypervisor.look_up(context.params["name"])
     if context.params["state"] == "absent":
         return Plan() if domain is None else _plan_absent(context, domain)
     return _plan_present(context, domain)
@@ -125,7 +125,7 @@ def work(context: Context) -> Plan:
 def _plan_present(context: Context, domain: Domain | None) -> Plan:
     params = context.params
     if domain is None and not params["xml"]:
-        context.hypervisor.domain(params["name"])  # raises, and names what is missing
+        context.hypervisor.named(params["name"])  # raises, and names what is missing
     stored = domain.xml() if domain is not None else ""
     base = params["xml"] or (domain.xml(secure=True) if domain is not None else "")
     change = DefinitionChange(params["vcpus"], params["memory_mib"], params["paths"], params["listen"])

@@ -113,7 +113,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._plan import Conte
 
 def work(context: Context) -> Plan:
     """At most one effect: the guest is started or stopped."""
-    domain = context.hypervisor.domain(context.params["name"])
+    domain = context.hypervisor.named(context.params["name"])
     before = domain.state()
     wanted = "running" if context.params["state"] == "running" else "shut off"
     effects = () if before == wanted else (_effect(context, domain, before),)

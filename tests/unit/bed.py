@@ -76,6 +76,11 @@ class Bed:
     def domain(self) -> Domain:
         return self.hypervisor.domain(UUID)
 
+    def snapshot(self) -> None:
+        """As a nightly backup makes one."""
+        handle = self.connection.lookupByUUIDString(UUID)
+        handle.snapshotCreateXML("<domainsnapshot><name>nightly</name></domainsnapshot>", 0)
+
     def xml(self, **values: Any) -> str:
         return domain_xml(
             domain_type="test", emulator="/bin/true", directory=self.directory, **{"memory_mib": 64, **values}

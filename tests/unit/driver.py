@@ -162,7 +162,8 @@ class Handle:
         return getattr(self._real, name)
 
     def undefineFlags(self, flags: int) -> Any:  # noqa: N802 - libvirt's name
-        return self._real.undefineFlags(flags & libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
+        known = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE | libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+        return self._real.undefineFlags(flags & known)
 
     def _must_run(self) -> None:
         if not self._real.isActive():

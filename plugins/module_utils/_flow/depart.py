@@ -65,7 +65,7 @@ def _leftover(context: Context, migration: Migration) -> tuple[Effect, ...]:
     def undefine() -> None:
         domain = context.hypervisor.find(migration.uuid)
         if domain is not None:
-            domain.undefine(keep_nvram=True, keep_tpm=True, remove_managed_save=True)
+            domain.undefine(keep_nvram=True, keep_tpm=True, remove_managed_save=True, remove_metadata=True)
 
     return (Effect("undefine", f"undefine {migration.name} here", undefine),)
 

@@ -118,7 +118,7 @@ def _undefine(context: Context, migration: Migration) -> tuple[Effect, ...]:
         )
 
     def undefine() -> None:
-        domain.undefine(keep_nvram=False, keep_tpm=False, remove_managed_save=True)
+        domain.undefine(keep_nvram=False, keep_tpm=False, remove_managed_save=True, remove_metadata=True)
 
     return (Effect("undefine", f"undefine {migration.name} here", undefine),)
 

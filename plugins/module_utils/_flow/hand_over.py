@@ -216,7 +216,7 @@ def _carry(context: Context, way: Way) -> Effect:
         try:
             if _was_mirrored(context):
                 made = mirror.carry(context, way, context.params["files"])
-        except MobilityError as error:
+        except (MobilityError, OSError) as error:
             context.warn(str(error))
             made = {"mirrored": False}
         return made

@@ -20,8 +20,9 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._disk import diges
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit import digest as definition_digest
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
 from ansible_collections.kvmops.mobility.plugins.module_utils._file import planted
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow import proof
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import parked, proof
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.claim import sha256
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.power import wait_running
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, record, reverting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data
@@ -64,7 +65,11 @@ def _is_parked(context: Context, way: Way) -> bool:
 
 
 def _unpark(migration: Migration) -> tuple[Effect, ...]:
-    """Source, revert: what was parked gets its name back, untouched since the guest went."""
+    """Source, revert: what was parked gets its name back, untouched since the guest went.
+
+    A name that is taken is seen before the rename is announced: an undo could not tell whose it is.
+    """
+    parked.check_free(migration.parkings, "PATH_TAKEN")
     return tuple(_place(one, one.parked) for one in migration.parkings if not _is_placed(one.place, one.parked))
 
 
@@ -278,13 +283,28 @@ def _define(context: Context, migration: Migration) -> tuple[Effect, ...]:
     return (Effect("define", f"define {migration.name}", define, undo=undo),)
 
 
+def _wait_running(context: Context, domain: Domain) -> float:
+    """Seconds until it runs. From here on it may have written, so that no failure may look like a refused start."""
+    try:
+        return wait_running(domain, _RUNNING_S, context.monotonic, context.sleep)
+    except MobilityError as error:
+        if error.code != "LIBVIRT_FAILED":
+            raise
+        raise MobilityError(
+            "GUEST_DID_NOT_START",
+            domain.name,
+            f"was started, and whether it runs could not be seen: {error.message}",
+            "See its log in /var/log/libvirt/qemu on this hypervisor.",
+        ) from None
+
+
 def _run(context: Context, migration: Migration) -> tuple[Effect, ...]:
     def start() -> Mapping[str, Any]:
         domain = context.hypervisor.domain(migration.uuid)
         began = context.clock()
         if domain.is_off():
             domain.start()
-        waited = wait_running(domain, _RUNNING_S, context.monotonic, context.sleep)
+        waited = _wait_running(context, domain)
         return {"start_requested_at": began, "running_at": context.clock(), "start_wait_s": round(waited, 3)}
 
     def autostart() -> None:

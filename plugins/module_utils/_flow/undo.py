@@ -219,7 +219,7 @@ def _undefine(context: Context, how: Mapping[str, Any]) -> None:
         return
     if not domain.is_off():
         raise MobilityError("GUEST_RUNS_HERE", domain.name, f"is {domain.state()}.", "It is not undefined.")
-    domain.undefine(keep_nvram=False, keep_tpm=False, remove_managed_save=True)
+    domain.undefine(keep_nvram=False, keep_tpm=False, remove_managed_save=True, remove_metadata=True)
 
 
 def _unlock(context: Context, how: Mapping[str, Any]) -> None:

@@ -17,6 +17,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._disk import direc
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import GuestDefinition
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.size import human_bytes
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import parked
 from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import journal, reverting
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Data
@@ -58,6 +59,8 @@ def plan(context: Context, locking: tuple[Effect, ...]) -> Plan:
         "started": started,
         "left_over": not started and reverting.left_over(entries, _OF_AN_ATTEMPT[kept.role]),
     }
+    if kept.role == "source" and not started:
+        parked.check_free([one for one in kept.migration.parkings if not _is_ours(context, one)], "LEFTOVER_PATHS")
     if data is Data.COPY_BACK and not started:
         asking = _to_send if kept.role == "destination" else _to_take
         told.update(asking(context, kept.migration))

@@ -259,14 +259,20 @@ class Domain:
         flags = libvirt.VIR_DOMAIN_START_PAUSED if paused else 0
         self._do("start it", lambda: self._handle.createWithFlags(flags))
 
-    def undefine(self, *, keep_nvram: bool, keep_tpm: bool, remove_managed_save: bool) -> None:
-        """Forget its stored definition.
+    def undefine(
+        self, *, keep_nvram: bool, keep_tpm: bool, remove_managed_save: bool, remove_metadata: bool = False
+    ) -> None:
+        """Forget its stored definition, and with *remove_metadata* what libvirt knows of its snapshots and checkpoints.
 
         libvirt refuses unless it is told what happens to NVRAM and TPM, and refuses flags that its driver or version
         does not know (KEEP_TPM came with 8.9.0): so only what the guest has is spoken of.
         """
         definition = GuestDefinition.from_xml(self.xml())
         flags = libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE if remove_managed_save else 0
+        if remove_metadata and self.snapshots():
+            flags |= libvirt.VIR_DOMAIN_UNDEFINE_SNAPSHOTS_METADATA
+        if remove_metadata and self.checkpoints():
+            flags |= libvirt.VIR_DOMAIN_UNDEFINE_CHECKPOINTS_METADATA
         if definition.nvram:
             flags |= libvirt.VIR_DOMAIN_UNDEFINE_KEEP_NVRAM if keep_nvram else libvirt.VIR_DOMAIN_UNDEFINE_NVRAM
         if definition.tpm:

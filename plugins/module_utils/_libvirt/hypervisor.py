@@ -45,21 +45,32 @@ class Hypervisor:
         """Every domain, running or not."""
         return tuple(Domain(one) for one in self._do("list its domains", lambda: self._connection.listAllDomains(0)))
 
-    def find(self, name_or_uuid: str) -> Domain | None:
-        """The domain of that name or UUID, None when it is not here."""
+    def find(self, uuid: str) -> Domain | None:
+        """The domain with that UUID, None when it is not here. One that is *named* so is another guest."""
+        handle = self._lookup(self._connection.lookupByUUIDString, uuid)
+        return Domain(handle) if handle is not None else None
+
+    def look_up(self, name_or_uuid: str) -> Domain | None:
+        """The domain that an operator calls so, by its name or UUID; None when it is not here."""
         for call in (self._connection.lookupByUUIDString, self._connection.lookupByName):
             handle = self._lookup(call, name_or_uuid)
             if handle is not None:
                 return Domain(handle)
         return None
 
-    def domain(self, name_or_uuid: str) -> Domain:
+    def domain(self, uuid: str) -> Domain:
         """Like C(find()). Raises NotFound(DOMAIN_NOT_FOUND)."""
-        found = self.find(name_or_uuid)
+        return self._required(uuid, self.find(uuid))
+
+    def named(self, name_or_uuid: str) -> Domain:
+        """Like C(look_up()). Raises NotFound(DOMAIN_NOT_FOUND)."""
+        return self._required(name_or_uuid, self.look_up(name_or_uuid))
+
+    def _required(self, key: str, found: Domain | None) -> Domain:
         if found is None:
             raise NotFound(
                 "DOMAIN_NOT_FOUND",
-                name_or_uuid,
+                key,
                 f"no such domain on {self.hostname}.",
                 "kvmops.mobility.status shows where it is.",
             )

@@ -15,12 +15,16 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal
 _PLACE = "place"
 """What the first effects of a take-over that give things their names are called, each with the disk's target."""
 
+_NOT_STARTED = "LIBVIRT_FAILED"
+"""With it the effect start ends only when libvirt said that it did not start the guest."""
+
 
 def may_have_run(entries: Sequence[Entry], phase: Phase) -> bool:
     """Whether the guest may have run since its take-over in *phase*, by the journal of the side that takes it over.
 
-    A start that failed is none, and neither is one that was undone; but a failure of a later attempt says nothing of
-    an earlier one that was killed. For a guest that was off, that its disks have their place is as much.
+    A start that libvirt refused is none, and neither is one that was undone. Any other failure (a deadline, a full
+    disk, libvirt that went away) may have come between libvirt's answer and the line that says so. A failure of a later
+    attempt says nothing of an earlier one. For a guest that was off, that its disks have their place is as much.
     """
     mine = earlier = False
     for one in entries:
@@ -37,7 +41,8 @@ def _after(one: Entry, earlier: bool, mine: bool) -> tuple[bool, bool]:
     """What is known after a line of a take-over: whether an earlier attempt may have started it, and this one."""
     what = (one.effect, one.event)
     if one.event is Event.FAIL:
-        return earlier, False
+        refused = one.result.get("code") == _NOT_STARTED
+        return earlier, mine and not refused
     if what == ("", Event.BEGIN):
         return earlier or mine, False
     if what in ((START, Event.END), ("", Event.END)):

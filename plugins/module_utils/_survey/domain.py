@@ -29,7 +29,7 @@ _LINKS = 200
 
 
 def disk_paths(domains: Sequence[Domain]) -> Mapping[str, tuple[str, ...]]:
-    """The paths of each domain's disks and of their backing files, stored and live, by its name."""
+    """What each domain's definitions name, stored and live, and the backing files of its disks, by its name."""
     return {one.name: tuple(dict.fromkeys(path for xml in _definitions(one) for path in _of(xml))) for one in domains}
 
 
@@ -41,6 +41,7 @@ def _definitions(domain: Domain) -> tuple[str, ...]:
 def _of(xml: str) -> Iterator[str]:
     for disk in GuestDefinition.from_xml(xml).disks:
         yield from _paths(disk)
+    yield from belonging.named(xml)  # UEFI variables, a log: what goes with the directory must be nobody else's
 
 
 def _paths(disk: DiskElement) -> Iterator[str]:

@@ -310,6 +310,28 @@ def test_what_is_in_the_way_is_seen_before_anything(coming: Coming) -> None:
     assert len(coming.bed.journal()) == lines
 
 
+def test_what_took_the_name_of_the_old_disks_is_seen_before_anything(coming: Coming) -> None:
+    """A revert that discards: refused by its claim, and by its take-over before it announces the rename."""
+    parking = coming.migration.parkings[0]
+    place = Path(parking.place)
+    place.touch()
+    with pytest.raises(Refused) as refusal:
+        claim.plan(coming.bed.context(Phase.REVERT, data="discard"))
+    assert (refusal.value.code, refusal.value.subject) == ("LEFTOVER_PATHS", str(place))
+    place.unlink()
+    claims(coming.bed, "discard")
+    place.touch()
+    lines = len(coming.bed.journal())
+    with pytest.raises(Refused) as refusal:
+        coming.take()
+    assert refusal.value.code == "PATH_TAKEN"
+    assert len(coming.bed.journal()) == lines
+    place.unlink()
+    coming.take()
+    assert place.exists()
+    assert not os.path.lexists(parking.parked)
+
+
 def test_an_attempt_that_placed_its_disks_is_not_in_the_way_of_the_next(coming: Coming) -> None:
     coming.claim()
     coming.arrive()

@@ -46,6 +46,14 @@ def test_the_loser_gives_everything_up(bed: Bed, phase: Phase, role: str, handed
     assert record.required(bed.store, ID).role == role
 
 
+@pytest.mark.parametrize(("phase", "role", "handed"), LOSING)
+def test_a_snapshot_that_was_made_meanwhile_goes_too(bed: Bed, phase: Phase, role: str, handed: Phase) -> None:
+    hand(bed, role, handed)
+    bed.snapshot()
+    assert carry_out(bed, phase) == ["undefine", "remove", "forget"]
+    assert bed.find() is None
+
+
 @pytest.mark.parametrize(("phase", "role"), WINNING)
 def test_the_winner_only_closes_its_book(bed: Bed, phase: Phase, role: str) -> None:
     bed.guest()

@@ -15,12 +15,14 @@ import pytest
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import digest, directory, image
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.definition import GuestDefinition
 from ansible_collections.kvmops.mobility.plugins.module_utils._domain.edit import DefinitionChange, apply_changes
-from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused
-from ansible_collections.kvmops.mobility.plugins.module_utils._flow import take_over
+from ansible_collections.kvmops.mobility.plugins.module_utils._errors import MobilityError, Refused, TimedOut
+from ansible_collections.kvmops.mobility.plugins.module_utils._flow import take_over, undo
 from ansible_collections.kvmops.mobility.plugins.module_utils._flow.claim import sha256
+from ansible_collections.kvmops.mobility.plugins.module_utils._libvirt.domain import Domain
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration import record
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.asked import Verify
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.journal import Event, Phase, Step
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.starting import may_have_run
 from ansible_collections.kvmops.mobility.plugins.module_utils._transfer.export import Export
 from ansible_collections.kvmops.mobility.tests.unit.bed import ID, Bed, names
 from ansible_collections.kvmops.mobility.tests.unit.builders import MIB, UUID
@@ -87,6 +89,40 @@ def test_the_guest_runs_at_its_new_size(arrived: Arrived) -> None:
     assert result["image_checks"] == {"vda": "consistent"}
     assert result["running_at"] >= result["start_requested_at"]
     assert record.definition(bed.store, ID, record.OLD_DEFINITION) == arrived.old
+
+
+def test_a_deadline_behind_the_start_leaves_the_guest_to_recover(
+    arrived: Arrived, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The guest runs, and the line that says so was never written."""
+
+    def overdue(*_arguments: object) -> float:
+        raise TimedOut("DEADLINE", "this step", "did not end.", "Run it again.")
+
+    monkeypatch.setattr(take_over, "wait_running", overdue)
+    with pytest.raises(TimedOut):
+        arrived.carry_out()
+    assert may_have_run(arrived.bed.journal(), Phase.MOVE)
+    with pytest.raises(Refused) as error:
+        arrived.bed.carry_out(Step.UNDO, undo.plan, only=[], despite_start=False, power_on=False)
+    assert error.value.code == "GUEST_MAY_HAVE_RUN"
+    assert arrived.bed.domain().state() == "running"
+
+
+@pytest.mark.parametrize(("off", "ran"), [(True, False), (False, True)])
+def test_only_a_start_that_libvirt_refused_did_not_happen(
+    arrived: Arrived, monkeypatch: pytest.MonkeyPatch, off: bool, ran: bool
+) -> None:
+    """An error of libvirt that comes once the guest was started says nothing of the start."""
+
+    def fails(*_arguments: object, **_more: object) -> float:
+        raise MobilityError("LIBVIRT_FAILED", "web1", "libvirt could not.", "See its log.")
+
+    monkeypatch.setattr(*((Domain, "start") if off else (take_over, "wait_running")), fails)
+    with pytest.raises(MobilityError) as error:
+        arrived.carry_out()
+    assert error.value.code == ("LIBVIRT_FAILED" if off else "GUEST_DID_NOT_START")
+    assert may_have_run(arrived.bed.journal(), Phase.MOVE) is ran
 
 
 def test_how_each_effect_is_taken_back_is_in_the_journal_before_it(arrived: Arrived) -> None:

@@ -194,6 +194,14 @@ def test_a_guest_that_runs_is_not_undefined(bed: Bed) -> None:
     assert bed.domain().state() == "running"
 
 
+def test_a_snapshot_made_meanwhile_keeps_no_guest_defined(bed: Bed) -> None:
+    bed.guest(running=False)
+    bed.snapshot()
+    bed.note(Step.TAKE_OVER, "define", {"kind": "undefine", "uuid": UUID})
+    carry_out(bed)
+    assert bed.find() is None
+
+
 def test_another_migrations_lock_stays(bed: Bed) -> None:
     take_lock(bed, "others")
     bed.note(Step.CLAIM, "lock", {"kind": "unlock", "uuid": UUID})

@@ -44,14 +44,25 @@ def test_a_guest_through_its_life(bed: Bed) -> None:
 @pytest.mark.parametrize("key", ["web1", UUID])
 def test_it_is_found_by_name_and_by_uuid(bed: Bed, key: str) -> None:
     bed.hypervisor.define(bed.xml())
-    found = bed.hypervisor.find(key)
+    found = bed.hypervisor.look_up(key)
     assert found is not None
     assert found.uuid == UUID
 
 
+def test_a_uuid_is_never_taken_for_a_name(bed: Bed) -> None:
+    other = "11111111-2222-4333-8444-555555555555"
+    bed.hypervisor.define(bed.xml(name=UUID, uuid=other))
+    assert bed.hypervisor.find(UUID) is None
+    with pytest.raises(NotFound):
+        bed.hypervisor.domain(UUID)
+    found = bed.hypervisor.look_up(UUID)
+    assert found is not None
+    assert found.uuid == other
+
+
 def test_what_is_not_there_is_named(bed: Bed) -> None:
     with pytest.raises(NotFound, match="nope") as error:
-        bed.hypervisor.domain("nope")
+        bed.hypervisor.named("nope")
     assert error.value.code == "DOMAIN_NOT_FOUND"
 
 
@@ -130,9 +141,10 @@ def test_a_measurement_that_is_refused(bed: Bed) -> None:
 class Undefined:
     """A virDomain that notes how it was undefined: the test driver knows neither NVRAM nor TPM."""
 
-    def __init__(self, xml: str) -> None:
+    def __init__(self, xml: str, snapshots: int = 0, checkpoints: int = 0) -> None:
         self.definition = xml
         self.flags = -1
+        self.counts = (snapshots, checkpoints)
 
     def name(self) -> str:
         return "web1"
@@ -145,6 +157,12 @@ class Undefined:
 
     def undefineFlags(self, flags: int) -> None:  # noqa: N802 - libvirt's name
         self.flags = flags
+
+    def snapshotNum(self, _flags: int) -> int:  # noqa: N802 - libvirt's name
+        return self.counts[0]
+
+    def listAllCheckpoints(self, _flags: int) -> list[object]:  # noqa: N802 - libvirt's name
+        return [object()] * self.counts[1]
 
 
 NVRAM = {"os": "<nvram>/nv/web1.fd</nvram>"}
@@ -165,6 +183,22 @@ TPM = {"devices": "<tpm model='tpm-crb'><backend type='emulator'/></tpm>"}
 def test_what_happens_to_nvram_tpm_and_managed_save(extra: dict[str, str], keep: bool, flags: list[str]) -> None:
     handle = Undefined(domain_xml(extra=extra))
     Domain(handle).undefine(keep_nvram=keep, keep_tpm=keep, remove_managed_save=not keep)
+    assert handle.flags == sum(getattr(libvirt, f"VIR_DOMAIN_UNDEFINE_{one}") for one in flags)
+
+
+@pytest.mark.parametrize(
+    ("counts", "told", "flags"),
+    [
+        ((0, 0), True, []),
+        ((1, 0), True, ["SNAPSHOTS_METADATA"]),
+        ((0, 2), True, ["CHECKPOINTS_METADATA"]),
+        ((1, 1), True, ["SNAPSHOTS_METADATA", "CHECKPOINTS_METADATA"]),
+        ((1, 1), False, []),
+    ],
+)
+def test_snapshots_and_checkpoints_go_when_that_is_said(counts: tuple[int, int], told: bool, flags: list[str]) -> None:
+    handle = Undefined(domain_xml(), *counts)
+    Domain(handle).undefine(keep_nvram=True, keep_tpm=True, remove_managed_save=False, remove_metadata=told)
     assert handle.flags == sum(getattr(libvirt, f"VIR_DOMAIN_UNDEFINE_{one}") for one in flags)
 
 
@@ -299,6 +333,6 @@ def test_handles_that_are_collected_meanwhile_take_no_error_with_them(bed: Bed) 
             del lost
             gc.set_threshold(number % 40 + 1)
             gc.enable()
-            assert bed.hypervisor.find("no such guest") is None
+            assert bed.hypervisor.look_up("no such guest") is None
     finally:
         gc.set_threshold(*before)

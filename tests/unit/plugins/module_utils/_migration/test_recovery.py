@@ -50,7 +50,7 @@ MIRROR_LOST = (*STOPPED_MIRRORED, line(Step.HAND_OVER, result={"mirrored": False
 COPIED = (*HANDED, *whole(Step.COPY))
 TAKING = (*CLAIM, *begun(Step.TAKE_OVER))
 STARTING = (*TAKING, line(Step.TAKE_OVER, Event.BEGIN, effect=START))
-START_FAILED = (*STARTING, line(Step.TAKE_OVER, Event.FAIL))
+START_FAILED = (*STARTING, line(Step.TAKE_OVER, Event.FAIL, result={"code": "LIBVIRT_FAILED"}))
 UNDOING = (*COPIED, *begun(Step.UNDO))
 MOVED = journals(MOVE)
 CONFIRMED, REVERTED = journals(MOVE, CONFIRM), journals(MOVE, REVERT)

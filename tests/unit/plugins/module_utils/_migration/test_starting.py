@@ -29,7 +29,11 @@ PLACED = of(Step.TAKE_OVER, Event.END, "place")
 STARTING = of(Step.TAKE_OVER, Event.BEGIN, START)
 RUNS = of(Step.TAKE_OVER, Event.END, START)
 TAKEN = of(Step.TAKE_OVER, Event.END)
-FAILED = of(Step.TAKE_OVER, Event.FAIL)
+FAILED = of(Step.TAKE_OVER, Event.FAIL, result={"code": "LIBVIRT_FAILED"})
+OVERDUE = of(Step.TAKE_OVER, Event.FAIL, result={"code": "DEADLINE"})
+DISK_FULL = of(Step.TAKE_OVER, Event.FAIL, result={"code": "FILE_SYSTEM_FAILED"})
+LIBVIRT_GONE = of(Step.TAKE_OVER, Event.FAIL, result={"code": "LIBVIRT_UNAVAILABLE"})
+NOT_RUNNING_YET = of(Step.TAKE_OVER, Event.FAIL, result={"code": "GUEST_DID_NOT_START"})
 
 
 @pytest.mark.parametrize(
@@ -50,6 +54,13 @@ FAILED = of(Step.TAKE_OVER, Event.FAIL)
         ((TAKING, STARTING, TAKING, FAILED), True),
         ((TAKING, STARTING, FAILED, TAKING, FAILED), False),
         ((TAKING, STARTING, TAKING, STARTING, FAILED), True),
+        ((TAKING, PLACED, STARTING, OVERDUE), True),
+        ((TAKING, PLACED, STARTING, DISK_FULL), True),
+        ((TAKING, PLACED, STARTING, LIBVIRT_GONE), True),
+        ((TAKING, PLACED, STARTING, NOT_RUNNING_YET), True),
+        ((TAKING, PLACED, STARTING, OVERDUE, TAKING, STARTING, FAILED), True),
+        ((TAKING, PLACED, OVERDUE), False),
+        ((TAKING, STARTING, OVERDUE, taken_back(START)), False),
     ],
 )
 def test_a_revert(entries: tuple[Entry, ...], started: bool) -> None:

@@ -112,7 +112,7 @@ def test_who_else_uses_an_image(bed: Bed) -> None:
     xml = domain_xml("db1", OTHER_UUID, domain_type="test", emulator="/bin/true", directory=str(other), interface="")
     db1 = bed.hypervisor.define(xml)
     neighbours = disk_paths([web1, db1])
-    assert neighbours["db1"] == (f"{other}/disk", f"{bed.root}/link/disk")
+    assert neighbours["db1"][:2] == (f"{other}/disk", f"{bed.root}/link/disk")
     found = survey(web1, neighbours, bed.clock)
     assert found.disks[0].users == ("db1",)
     assert found.directories == (bed.directory,)
@@ -142,6 +142,18 @@ def test_a_pool_under_two_names_is_nobodys_own(bed: Bed) -> None:
     assert other.directory_users == ("web1",)
     assert "symbolic link" in other.directory_special
     assert layout.of(other) is Layout.FILES
+
+
+def test_a_neighbours_log_in_it_makes_a_directory_nobodys_own(bed: Bed) -> None:
+    """Small, and no disk: with the directory it would be removed all the same."""
+    web1 = bed.guest()
+    (Path(bed.directory) / "db1.log").write_bytes(b"x")
+    xml = domain_xml("db1", OTHER_UUID, domain_type="test", emulator="/bin/true", directory="/elsewhere", interface="")
+    serial = f"<serial type='file'><source path='{bed.directory}/db1.log'/></serial></devices>"
+    db1 = bed.hypervisor.define(xml.replace("</devices>", serial))
+    found = survey(web1, disk_paths([web1, db1]), bed.clock)
+    assert found.directory_users == ("db1",)
+    assert layout.of(found) is Layout.FILES
 
 
 def test_a_second_name_of_a_file_is_a_use_of_its_directory(bed: Bed) -> None:
