@@ -31,6 +31,7 @@ _LAND_S = 240
 _TOLD_S = 150
 _END_S = 300
 _RECOVER_TRIES = 5
+_FENCED_S = 120
 _POLL_S = 0.02
 _COPY_MIB_S = 1
 """What a guest's disk holds takes rsync about five seconds then: enough to be in the middle of them."""
@@ -368,7 +369,7 @@ class Worker:
     def _afterwards(self, case: Case, log: Path) -> None:
         """While the host is still away, recover does what it can; then everything is mended."""
         if case.dead:
-            code = self._play("recover", log, prefer="source")
+            code = self._insist(log)
             if code != 0:
                 raise LabError(f"recover prefer=source ended with {code} while the destination was dead, see {log}")
             if len(self._observer.processes(self._stage.uuid)) != 1:
@@ -382,6 +383,16 @@ class Worker:
             raise LabError("the run itself did not bring the guest back, with the trouble still there")
         self._stage.repair()
         self._stage.settle()
+
+    def _insist(self, log: Path) -> int:
+        """Recover with the destination dead: it is BUSY as long as a call of the dead run could still arrive there."""
+        deadline = time.monotonic() + _FENCED_S
+        while True:
+            size = log.stat().st_size
+            code = self._play("recover", log, prefer="source")
+            if code == 0 or "BUSY" not in log.read_text(errors="replace")[size:] or time.monotonic() > deadline:
+                return code
+            time.sleep(1)
 
     # -- afterwards
 

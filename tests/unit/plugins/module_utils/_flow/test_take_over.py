@@ -118,7 +118,8 @@ def test_only_a_start_that_libvirt_refused_did_not_happen(
     def fails(*_arguments: object, **_more: object) -> float:
         raise MobilityError("LIBVIRT_FAILED", "web1", "libvirt could not.", "See its log.")
 
-    monkeypatch.setattr(*((Domain, "start") if off else (take_over, "wait_running")), fails)
+    owner: object = Domain if off else take_over
+    monkeypatch.setattr(owner, "start" if off else "wait_running", fails)
     with pytest.raises(MobilityError) as error:
         arrived.carry_out()
     assert error.value.code == ("LIBVIRT_FAILED" if off else "GUEST_DID_NOT_START")
