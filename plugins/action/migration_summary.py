@@ -57,7 +57,7 @@ def _handled(subject: str, guest: Mapping[str, Any], variables: Mapping[str, Any
     receipt = host.get("kvmops_receipt")
     if not receipt:
         return False, f"{subject}: not handled; run kvmops.mobility.status to see where it stands"
-    where = f"on {receipt['where']}" if receipt["where"] else "nobody can tell where from here"
+    where = f"on {receipt['where']}" if receipt["where"] else "kvmops.mobility.status shows where"
     if receipt["error"]:
         return False, f"{subject}: {receipt['nova_status']}, {where}: {receipt['error']}"
     if guest.get("recovery") and receipt["status"] == "failed":

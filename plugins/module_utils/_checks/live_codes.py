@@ -30,7 +30,7 @@ LIVE = (
         "WILL_NOT_CONVERGE",
         "By what was measured the guest writes its memory faster than its policy lets it be sent. A warning with "
         "live.forecast=warn.",
-        "Take one of the ways that the message names, wait until it writes less, or move it with a stop: "
+        "Choose another policy that would end it, wait until it writes less, or move it with a stop: "
         "kvmops.mobility.migrate.",
     ),
     block(

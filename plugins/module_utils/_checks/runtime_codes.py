@@ -34,7 +34,7 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ),
     ("CONF_BUSY", "A configuration file was changed while it was being edited.", "Run it again."),
     ("CONF_IMMUTABLE", "A configuration file is immutable or append-only.", "See lsattr; somebody wants it that way."),
-    ("CONF_INVALID", "What should be a configuration file is none.", "The message says what is there."),
+    ("CONF_INVALID", "What should be a configuration file is none.", "Look what it is, and move it away."),
     ("CONF_MISSING", "The directory of a configuration file is not there.", "Install what reads the file first."),
     ("CONF_REFUSED", "The validator does not take what a configuration file would become.", "Mend what it names."),
     ("CONF_SYNTAX", "A line of a configuration file would stop its own reader.", "Mend that line."),
@@ -82,7 +82,11 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ),
     ("DEADLINE", "A step did not end in time.", "Look at the hypervisor's load and storage."),
     ("DEFINITION_CHANGED", "The definition was changed after the plan was made.", "Run it again."),
-    ("DEFINITION_EDIT_REFUSED", "The definition cannot be changed without a guess.", "The message says where."),
+    (
+        "DEFINITION_EDIT_REFUSED",
+        "The definition cannot be changed without a guess.",
+        "Mend that place with virsh edit.",
+    ),
     ("DEFINITION_EDIT_UNEXPECTED", "An edit would change more than was asked for.", "Report it with the definition."),
     ("DEFINITION_LOST", "A definition of the record is not there.", "The other hypervisor has a copy."),
     ("DEFINITION_TAMPERED", "The definition that came with the copy is not the source's.", "Find out who wrote there."),
@@ -152,7 +156,7 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("JMESPATH_MISSING", "select needs jmespath on the controller.", "Install it: pip install jmespath."),
     ("KNOWN_HOSTS_BUSY", "known_hosts was changed while it was being repaired.", "Run it again."),
     ("KNOWN_HOSTS_IMMUTABLE", "known_hosts is immutable or append-only.", "See lsattr; somebody wants it that way."),
-    ("KNOWN_HOSTS_INVALID", "What should be a known_hosts file is none.", "The message says what is there."),
+    ("KNOWN_HOSTS_INVALID", "What should be a known_hosts file is none.", "Look what it is, and move it away."),
     ("KNOWN_HOSTS_TOO_LARGE", "known_hosts is too large.", "See what is in it."),
     ("KNOWN_HOSTS_UNREADABLE", "known_hosts cannot be read.", "Run it as root or as the owner."),
     ("KNOWN_HOSTS_UNSAFE", "known_hosts is a link that may be a trap, or broken.", "Remove or mend the link."),
@@ -160,7 +164,11 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("LIBVIRT_MISSING", "A host has neither libvirtd nor virtqemud.", "Install libvirt there."),
     ("LIBVIRT_MIXED", "libvirtd and virtqemud run at once.", "Decide for one, and disable the other."),
     ("LIBVIRT_PYTHON_MISSING", "The libvirt bindings for Python are not there.", "Install python3-libvirt."),
-    ("LIBVIRT_REFUSED", "libvirt on a host does not answer root of another.", "See whether libvirt runs there."),
+    (
+        "LIBVIRT_REFUSED",
+        "libvirt on a host does not answer root of another.",
+        "See whether libvirt runs there, and that no start-up file of root's shell (.bashrc) prints anything there.",
+    ),
     ("LIBVIRT_UNAVAILABLE", "libvirt does not answer.", "See systemctl status libvirtd (or virtqemud)."),
     ("LIMIT_NOT_SUPPORTED", "--limit would skip parts of the flow.", "Use -e only_hosts=c1,c2."),
     (
@@ -225,7 +233,7 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     (
         "LIVE_WRONG_STAGE",
         "A live migration cannot be made to finish now.",
-        "The message says why; status shows how far it is.",
+        "See with kvmops.mobility.status how far it is.",
     ),
     (
         "LOST_THE_LOCK",
@@ -242,7 +250,7 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     (
         "MIRROR_FAILED",
         "A mirror ended before it was ready; the guest goes on.",
-        "The message says what the tunnel said; run it again, or with transfer=rsync.",
+        "Run it again, or with transfer=rsync.",
     ),
     (
         "MIRROR_LOST",
@@ -267,11 +275,11 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     (
         "OPTION_NOT_HERE",
         "The installed version does not have an option.",
-        "Leave it out, or use what the message names.",
+        "Leave it out, or use the one of the installed version.",
     ),
     ("OPTION_TWICE", "An option is to be set and to be unset.", "Name it in one of the two."),
     ("OPTION_UNKNOWN", "An option is not known to us.", "Mend its name, or give unmanaged=true."),
-    ("OPTION_VALUE", "An option does not take a value.", "The message says what it takes."),
+    ("OPTION_VALUE", "An option does not take a value.", "Give it a value that its documentation allows."),
     ("OPTION_VERSION", "What should be a version is none.", "Give it as numbers with dots between."),
     ("PATH_LOST", "A path that should be there is not.", "Look for it before anything else."),
     ("PATH_NOT_OURS", "A path is in the way that no journal knows.", "Look what it is; we never remove it."),
@@ -286,7 +294,7 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ("PREPARE_FAILED", "An image for a live migration cannot be made on the destination.", "Look at its storage."),
     ("PROBE_FAILED", "The probed port does not accept connections.", "Look into the guest."),
     ("PUBLIC_KEY_INVALID", "A line is no public ssh key.", "Give the line of a .pub file."),
-    ("RECOVER_NEEDS_YOU", "What happened cannot be known from here.", "The message says what to find out and to give."),
+    ("RECOVER_NEEDS_YOU", "What happened cannot be known from here.", "Once that is done, run recover again."),
     ("RECORD_DIFFERS", "Another record has the same id.", "Look at both with kvmops.mobility.status."),
     (
         "RECORD_LOST",
@@ -316,7 +324,7 @@ RUNTIME: tuple[tuple[str, str, str], ...] = (
     ),
     ("RSYNC_REFUSED", "A small file could not be copied to a host.", "See that rsync is installed on both."),
     ("SELECT_AND_VM", "Both vm and select name guests.", "Give one of them."),
-    ("SELECT_EMPTY", "The expression chooses no guest.", "The message says what it can ask for."),
+    ("SELECT_EMPTY", "The expression chooses no guest.", "Look with status which guests there are, and ask for those."),
     ("SELECT_INVALID", "The expression cannot be used.", "Give a JMESPath filter over the list of guests."),
     ("SELECT_NOT_ALLOWED", "The operation is decided guest by guest.", "Name the guests with vm."),
     ("SERVICE_FAILED", "A service does not come up with its new settings.", "Mend what its last words name."),

@@ -25,6 +25,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.recover
 )
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.starting import may_have_run
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.state import CLOSED, Status
+from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import STATE_DIRECTORY
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.validity import FENCED_S
 
 __all__ = ["Act", "Case", "Decision", "Prefer", "Side", "decide"]
@@ -98,9 +99,18 @@ def _closed(case: Case, status: Status) -> Decision:
 
 def _finished(case: Case) -> Decision:
     if case.destination.reachable and not case.destination.domain_state:
-        return Decision(Act.ASK, "the journal says that the destination has the guest, and it is not defined there")
+        kept = f"{STATE_DIRECTORY}/migrations/{case.known.migration.id}/definitions/new.xml"
+        return Decision(
+            Act.ASK,
+            "the journal says that the destination has the guest, and it is not defined there: define it there again, "
+            f"with virsh define {kept} on that hypervisor, then confirm or revert it",
+        )
     if case.source.active:
-        return Decision(Act.ASK, "it waits for confirm or revert, and the guest is active on the source all the same")
+        return Decision(
+            Act.ASK,
+            "it waits for confirm or revert, and the guest is active on the source all the same: its disks there are "
+            "not those that it was moved with, so stop it on the source by hand, at once",
+        )
     if case.known.left_over:
         return case.both(Act.UNDO_REVERT, "a revert was interrupted before the guest stopped: it stays where it is")
     if case.known.holder:
@@ -119,7 +129,9 @@ def _reverting(case: Case) -> Decision:
     if case.source.reachable and (case.destination.reachable or source_began or case.prefer is Prefer.SOURCE):
         return case.both(Act.RESUME_REVERT, "the revert was interrupted: it is carried through")
     if not case.source.reachable:
-        return Decision(Act.ASK, "the revert was interrupted, and the source that has the old disks does not answer")
+        return Decision(
+            Act.ASK, "the revert was interrupted, and the source that has the old disks does not answer: bring it back"
+        )
     return Decision(
         Act.ASK,
         "the revert was interrupted, and nobody can say whether the destination still runs the guest: bring it back, "
@@ -131,7 +143,10 @@ def _copying_back(case: Case) -> Decision:
     """Forward only when the source has started the guest; else back, and the source is asked first."""
     source, destination = case.source, case.destination
     if not source.reachable:
-        return Decision(Act.ASK, "the revert was interrupted, and the source, which may run the guest, does not answer")
+        return Decision(
+            Act.ASK,
+            "the revert was interrupted, and the source, which may run the guest, does not answer: bring it back",
+        )
     if source.active or may_have_run(case.known.source, Phase.REVERT):
         return case.both(Act.RESUME_REVERT, "the source has started the guest: the revert is carried through")
     if destination.reachable:

@@ -45,7 +45,8 @@ _FAILED = {
     SOCKET: ("SSH_FORWARDING_REFUSED", "See AllowStreamLocalForwarding and DisableForwarding in its sshd_config."),
     LIBVIRT: (
         "LIBVIRT_REFUSED",
-        "See that libvirt answers root there, and that virt-ssh-helper or netcat is there.",
+        "See that libvirt answers root there, that virt-ssh-helper or netcat is there, and that no start-up file of "
+        "root's shell (.bashrc) prints anything: libvirt takes it for a packet that is too large.",
     ),
     TLS: ("LIBVIRT_REFUSED", "See the log of libvirt there, which says why, and the certificates of both."),
     TCP: ("LIBVIRT_REFUSED", "See the log of libvirt there, and that root here has an account of SASL (auth.conf)."),

@@ -53,6 +53,12 @@ def codes_in_playbook(path: Path) -> set[str]:
     return set(re.findall(r"\b([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+):", path.read_text(encoding="utf-8")))
 
 
+@pytest.mark.parametrize("code", sorted(CODES))
+def test_no_remedy_refers_to_its_own_message(code: str) -> None:
+    """It is printed behind that very message: whoever reads it has read all that there is."""
+    assert not re.search(r"\b(the|this|that) (message|remedy|error) (says|tells|names|has)", CODES[code].remedy, re.I)
+
+
 def test_every_code_in_the_sources_is_documented_and_the_other_way_round() -> None:
     sources = [path for path in PLUGINS.rglob("*.py") if path.name not in CATALOGUE]
     playbooks = [path for room in ("playbooks", "roles") for path in (ROOT / room).rglob("*.yml")]

@@ -51,6 +51,7 @@ COPIED = (*HANDED, *whole(Step.COPY))
 TAKING = (*CLAIM, *begun(Step.TAKE_OVER))
 STARTING = (*TAKING, line(Step.TAKE_OVER, Event.BEGIN, effect=START))
 START_FAILED = (*STARTING, line(Step.TAKE_OVER, Event.FAIL, result={"code": "LIBVIRT_FAILED"}))
+START_OVERDUE = (*STARTING, line(Step.TAKE_OVER, Event.FAIL, result={"code": "DEADLINE"}))
 UNDOING = (*COPIED, *begun(Step.UNDO))
 MOVED = journals(MOVE)
 CONFIRMED, REVERTED = journals(MOVE, CONFIRM), journals(MOVE, REVERT)
@@ -97,6 +98,7 @@ CASES: list[tuple[str, Journals, Side, Side, Prefer | None, Act, tuple[bool, boo
     ("it runs there", (COPIED, TAKING), OFF, RUNS, None, Act.RESUME_MOVE, BOTH, "the destination has started"),
     ("it may have run there", (COPIED, STARTING), OFF, OFF, None, Act.RESUME_MOVE, BOTH, "has started"),
     ("its start failed", (COPIED, START_FAILED), OFF, OFF, None, Act.UNDO, BOTH, "goes back"),
+    ("its start overdue", (COPIED, START_OVERDUE), OFF, OFF, None, Act.RESUME_MOVE, BOTH, "has started"),
     ("runs there, source counts", (COPIED, STARTING), OFF, RUNS, SOURCE, Act.UNDO, BOTH, "goes back"),
     ("runs there, it counts", (COPIED, STARTING), OFF, RUNS, DESTINATION, Act.RESUME_MOVE, BOTH, "has started"),
     ("was undoing", (UNDOING, STARTING), OFF, OFF, None, Act.UNDO, BOTH, "goes back"),
@@ -130,7 +132,7 @@ CASES: list[tuple[str, Journals, Side, Side, Prefer | None, Act, tuple[bool, boo
     # it waits for confirm or revert
     ("finished, locked", MOVED, OFF, RUNS, None, Act.RELEASE, BOTH, "a lock is left"),
     ("finished, shut off since", MOVED, OFF, OFF, None, Act.RELEASE, BOTH, "a lock is left"),
-    ("finished, lost there", MOVED, OFF, ABSENT, None, Act.ASK, NEITHER, "is not defined there"),
+    ("finished, lost there", MOVED, OFF, ABSENT, None, Act.ASK, NEITHER, "not defined there: define it there again"),
     ("finished, runs on the source", MOVED, RUNS, OFF, None, Act.ASK, NEITHER, "active on the source"),
     ("finished, source silent", ((), MOVED[1]), SILENT, RUNS, None, Act.RELEASE, OTHER, "a lock is left"),
     # a confirm or a revert was interrupted
