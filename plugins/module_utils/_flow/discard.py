@@ -9,6 +9,7 @@ PRIVATE to the collection kvmops.mobility.
 from __future__ import annotations
 
 import os
+import posixpath
 
 from ansible_collections.kvmops.mobility.plugins.module_utils._disk import directory
 from ansible_collections.kvmops.mobility.plugins.module_utils._errors import Refused
@@ -77,17 +78,18 @@ def _handed_over_in(losing: str) -> Phase:
     return Phase.MOVE if losing == "source" else Phase.REVERT
 
 
-def _inventory(migration: Migration, entries: tuple[Entry, ...], losing: str) -> frozenset[str] | None:
-    """Names of what was in the directory when it was parked; None when nobody wrote that down.
+def _inventory(migration: Migration, entries: tuple[Entry, ...], losing: str) -> frozenset[str]:
+    """Names of the files that were parked: what was in the directory then, else the disks of the record.
 
-    A room for single files was made by this migration, and there is nothing else in it.
+    Nothing that came since is among them, and where nobody wrote down what was there, nothing but the disks.
     """
+    disks = frozenset(posixpath.basename(one.path) for one in migration.carried)
     if migration.layout is not Layout.DIRECTORY:
-        return None
+        return disks
     wanted = (_handed_over_in(losing), Step.HAND_OVER, Event.END)
     ends = [e for e in entries if (e.phase, e.step, e.event) == wanted and "entries" in e.result]
     fences = [e for e in ends if e.effect] or ends  # a hand over that is repeated lists what came since as well
-    return frozenset(one["name"] for one in fences[-1].result["entries"]) if fences else None
+    return frozenset(one["name"] for one in fences[-1].result["entries"]) if fences else disks
 
 
 def _check_ours(entries: tuple[Entry, ...], path: str, losing: str) -> None:
@@ -130,21 +132,21 @@ def _forget(context: Context, migration: Migration) -> Effect:
     return Effect("forget", "forget the definitions, which may hold passwords", forget)
 
 
-def _remove(context: Context, path: str, known: frozenset[str] | None, index: int) -> Effect:
+def _remove(context: Context, path: str, known: frozenset[str], index: int) -> Effect:
     def remove() -> None:
         strange = _strange(path, known)
         if not strange:
             directory.remove(path)
             return
-        directory.remove_files(path, known or ())
+        here = {one.name for one in directory.entries(path) if one.kind == "file"}
+        directory.remove_files(path, sorted(known & here))
         for one in strange:
             context.warn(f"PATH_NOT_OURS: {one} was not there when {path} was parked. It is kept: look what it is.")
 
     return Effect(numbered("remove", index), f"remove {path}", remove)
 
 
-def _strange(path: str, known: frozenset[str] | None) -> tuple[str, ...]:
-    """What somebody put into the parked directory since."""
-    if known is None:
-        return ()
-    return tuple(os.path.join(path, one.name) for one in directory.entries(path) if one.name not in known)
+def _strange(path: str, known: frozenset[str]) -> tuple[str, ...]:
+    """What somebody put into the parked directory since; also what is no file under the name of one that was."""
+    found = directory.entries(path) if os.path.isdir(path) else ()
+    return tuple(os.path.join(path, one.name) for one in found if one.kind != "file" or one.name not in known)

@@ -169,10 +169,25 @@ def test_what_came_since_is_kept_with_a_warning(bed: Bed, phase: Phase, role: st
     assert carry_out(bed, phase) == []
 
 
-def test_without_an_inventory_all_of_it_goes(bed: Bed) -> None:
+@pytest.mark.parametrize("stranger", [True, False])
+def test_without_an_inventory_nothing_but_the_disks_goes(bed: Bed, stranger: bool) -> None:
     migration = bed.keep_record("source")
     bed.note(Step.HAND_OVER, "fence", {"kind": "rename", "from": migration.parked, "to": migration.directory})
-    Path(migration.parked).mkdir(parents=True)
-    (Path(migration.parked) / "disk").touch()
+    parked = Path(migration.parked)
+    parked.mkdir(parents=True)
+    (parked / "disk").touch()
+    if stranger:
+        (parked / "db1.qcow2").touch()
     assert carry_out(bed, Phase.CONFIRM) == ["remove", "forget"]
-    assert not os.path.lexists(migration.parked)
+    left = sorted(one.name for one in parked.iterdir()) if parked.exists() else None
+    assert left == (["db1.qcow2"] if stranger else None)
+    assert ["PATH_NOT_OURS" in one for one in bed.warnings] == ([True] if stranger else [])
+
+
+def test_a_directory_under_the_name_of_a_file_is_kept(bed: Bed) -> None:
+    migration = bed.keep_record("source")
+    bed.note(Step.HAND_OVER, "fence", {"kind": "rename", "from": migration.parked, "to": migration.directory})
+    (Path(migration.parked) / "disk").mkdir(parents=True)
+    assert carry_out(bed, Phase.CONFIRM) == ["remove", "forget"]
+    assert (Path(migration.parked) / "disk").is_dir()
+    assert "PATH_NOT_OURS" in bed.warnings[0]
