@@ -52,6 +52,7 @@ def plan(context: Context) -> Plan:
     if mirrored:
         _check_mirror(domain, migration)
         _check_link(context, way)
+    _check_names(way)
     effects = [*stored.autostart_off(domain), *_stop(context, domain, migration, mirrored)]
     result: dict[str, Any] = {"parked": parked, "mirrored": False}
     fences = _fences(context, domain, way)
@@ -89,6 +90,22 @@ def _check_mirror(domain: Domain, migration: Migration) -> None:
             f"the mirror of {', '.join(missing)} is not ready any more, and the guest runs on.",
             "Run it again, or with transfer=rsync.",
         )
+
+
+def _check_names(way: Way) -> None:
+    """Raises Refused(PATH_TAKEN), before anything stopped, when something has come under the name of what is parked.
+
+    The plan has looked; but a mirror may have taken hours since.
+    """
+    for one in way.migration.parkings:
+        aside = way.aside(one)
+        if os.path.lexists(one.place) and os.path.lexists(aside):
+            raise Refused(
+                "PATH_TAKEN",
+                aside,
+                f"exists, and {way.migration.name} needs that name for what it leaves; the guest was not touched.",
+                "Look what it is and move it away, then run it again.",
+            )
 
 
 def _check_link(context: Context, way: Way) -> None:

@@ -153,6 +153,7 @@ def test_a_parked_directory_of_before_is_not_overwritten(bed: Bed) -> None:
     with pytest.raises(MobilityError) as error:
         carry_out(bed)
     assert error.value.code == "PATH_TAKEN"
+    assert not bed.domain().is_off(), "seen before the stop, so that it makes no outage"
     assert os.listdir(bed.directory) == ["disk"]
     assert os.listdir(migration.parked) == []
 
