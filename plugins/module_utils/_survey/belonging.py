@@ -30,13 +30,26 @@ def special(directory: str, pools: Iterable[str]) -> str:
     return ""
 
 
-def is_inside(path: str, directory: str) -> bool:
-    """Whether the name or the file *path* is anywhere in *directory*, under whatever name either has."""
-    if path.startswith(directory.rstrip("/") + "/"):
-        return True
-    wanted = _identity(directory)
-    real = os.path.realpath(path)
-    return wanted is not None and wanted in map(_identity, _above(real))
+class Places:
+    """Where paths lead to. Each is looked at once: of many guests each is compared with all others."""
+
+    def __init__(self) -> None:
+        self._above: dict[str, frozenset[tuple[int, int]]] = {}
+        self._files: dict[str, tuple[int, int] | None] = {}
+
+    def file(self, path: str) -> tuple[int, int] | None:
+        """Device and inode of *path*, None when it is not there."""
+        if path not in self._files:
+            self._files[path] = _identity(path)
+        return self._files[path]
+
+    def is_inside(self, path: str, directory: str) -> bool:
+        """Whether the name or the file *path* is anywhere in *directory*, under whatever name either has."""
+        if path.startswith(directory.rstrip("/") + "/"):
+            return True
+        if path not in self._above:
+            self._above[path] = identities(_above(os.path.realpath(path)))
+        return self.file(directory) in self._above[path]
 
 
 def foreign(directory: str, entries: Iterable[EntryFacts], own: Iterable[str]) -> tuple[str, ...]:

@@ -60,7 +60,8 @@ def chosen(hypervisor: Hypervisor, names: Sequence[str] | None, clock: Callable[
     wanted = [one for one in everyone if names is None or one.name in names or one.uuid in names]
     neighbours = disk_paths(everyone) if wanted else {}
     pools = hypervisor.storage_pools() if wanted else ()
-    return tuple(survey(one, neighbours, clock, pools) for one in wanted)
+    places = belonging.Places()
+    return tuple(survey(one, neighbours, clock, pools, places) for one in wanted)
 
 
 def survey(
@@ -68,10 +69,12 @@ def survey(
     neighbours: Mapping[str, tuple[str, ...]],
     clock: Callable[[], float],
     pools: Collection[str] = (),
+    places: belonging.Places | None = None,
 ) -> DomainFacts:
     """All that a move needs to know of *domain*.
 
-    *neighbours* are the C(disk_paths()) of the hypervisor's domains, *pools* the targets of its storage pools.
+    *neighbours* are the C(disk_paths()) of the hypervisor's domains, *pools* the targets of its storage pools, *places*
+    what surveys of others at the same time have looked up.
     """
     state = domain.state()
     off = state == "shut off"
@@ -96,7 +99,7 @@ def survey(
         disks=tuple(survey_disk(one, _users(one, domain, neighbours)) for one in definition.disks),
         directory=own,
         directory_entries=entries,
-        directory_users=_users_below(own, domain, neighbours) if own else (),
+        directory_users=_users_below(own, domain, neighbours, places or belonging.Places()) if own else (),
         uptime_s=None if off else _uptime_s(domain.name, clock()),
         directories=directories(definition),
         directory_foreign=belonging.foreign(own, entries, _own_paths(stored, live)),
@@ -139,12 +142,14 @@ def _users_of(path: str, domain: Domain, neighbours: Mapping[str, tuple[str, ...
     return tuple(sorted(name for name in others if wanted in map(os.path.realpath, neighbours[name]))) if wanted else ()
 
 
-def _users_below(own: str, domain: Domain, neighbours: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+def _users_below(
+    own: str, domain: Domain, neighbours: Mapping[str, tuple[str, ...]], places: belonging.Places
+) -> tuple[str, ...]:
     """The other domains with a disk in the directory *own*, or with a second name of a file there."""
     files = belonging.identities(os.path.join(own, one.name) for one in directory.entries(own))
 
     def uses(paths: tuple[str, ...]) -> bool:
-        return any(belonging.is_inside(path, own) for path in paths) or bool(files & belonging.identities(paths))
+        return any(places.is_inside(path, own) or places.file(path) in files for path in paths)
 
     return tuple(sorted(name for name, paths in neighbours.items() if name != domain.name and uses(paths)))
 
