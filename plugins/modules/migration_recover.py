@@ -40,7 +40,9 @@ options:
     type: bool
     default: false
   quiet_s:
-    description: A locked migration whose journal moved less than this many seconds ago is left alone.
+    description: >-
+      A locked migration whose run was heard of less than this many seconds ago is left alone, five times as long while
+      its disks or memory are on their way.
     type: float
     default: 60
 """
