@@ -27,7 +27,8 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._file.durable impo
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.store import STATE_DIRECTORY, Store
 from ansible_collections.kvmops.mobility.plugins.module_utils._migration.unreadable import MALFORMED
 
-_GUARD = ".guard"
+_GUARD = "locks.lock"
+"""Beside claims.lock: among the locks themselves there is nothing but locks."""
 _GUARD_S = 30
 _POLL_S = 0.05
 
@@ -161,8 +162,8 @@ def heard_at(store: Store, uuid: str) -> float:
 @contextmanager
 def _alone(store: Store, uuid: str) -> Iterator[None]:
     """Whoever looks at a lock and then changes it does so alone, for a moment. Raises Refused(BUSY) after a while."""
-    directory = store.make(store.lock(uuid).parent)
-    descriptor = os.open(directory / _GUARD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    store.make(store.lock(uuid).parent)
+    descriptor = os.open(store.root / _GUARD, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         wait_for(descriptor, _GUARD_S, time.monotonic, time.sleep, lambda: _guarded(uuid))
         yield

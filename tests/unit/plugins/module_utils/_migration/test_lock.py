@@ -36,7 +36,7 @@ OLD = replace(MINE, token="")
 
 
 def files(store: Store) -> list[str]:
-    return sorted(one.name for one in (store.root / "locks").glob("*.json*"))
+    return sorted(one.name for one in (store.root / "locks").iterdir())
 
 
 def test_a_lock_that_was_taken_is_held(store: Store) -> None:
@@ -228,8 +228,8 @@ def test_a_run_is_heard_of(store: Store) -> None:
 
 def test_one_who_hangs_at_a_lock_does_not_hang_the_others(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "_GUARD_S", 0.2)
-    directory = store.make(store.root / "locks")
-    with (directory / ".guard").open("w") as guard:
+    store.make(store.root)
+    with (store.root / "locks.lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
         with pytest.raises(Refused) as refusal:
             take(store, MINE)
