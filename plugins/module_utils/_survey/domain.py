@@ -83,6 +83,8 @@ def survey(
     definition = GuestDefinition.from_xml(stored)
     own = own_directory(definition)
     entries = directory.entries(own) if own else ()
+    disks = tuple(survey_disk(one, _users(one, domain, neighbours)) for one in definition.disks)
+    mine = (*_own_paths(stored, live), *(one.data_file for one in disks if one.data_file))
     return DomainFacts(
         uuid=domain.uuid,
         name=domain.name,
@@ -96,13 +98,13 @@ def survey(
         snapshots=domain.snapshots(),
         checkpoints=domain.checkpoints(),
         block_jobs=() if off else tuple(one.target for one in definition.disks if _has_job(domain, one)),
-        disks=tuple(survey_disk(one, _users(one, domain, neighbours)) for one in definition.disks),
+        disks=disks,
         directory=own,
         directory_entries=entries,
         directory_users=_users_below(own, domain, neighbours, places or belonging.Places()) if own else (),
         uptime_s=None if off else _uptime_s(domain.name, clock()),
         directories=directories(definition),
-        directory_foreign=belonging.foreign(own, entries, _own_paths(stored, live)),
+        directory_foreign=belonging.foreign(own, entries, mine),
         directory_special=belonging.special(own, pools) if own else "",
     )
 

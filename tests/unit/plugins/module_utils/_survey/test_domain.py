@@ -20,7 +20,7 @@ from ansible_collections.kvmops.mobility.plugins.module_utils._migration.model i
 from ansible_collections.kvmops.mobility.plugins.module_utils._survey import belonging
 from ansible_collections.kvmops.mobility.plugins.module_utils._survey.domain import disk_paths, survey, survey_disk
 from ansible_collections.kvmops.mobility.tests.unit.bed import Bed
-from ansible_collections.kvmops.mobility.tests.unit.builders import OTHER_UUID, domain_xml
+from ansible_collections.kvmops.mobility.tests.unit.builders import MIB, OTHER_UUID, domain_xml
 
 QCOW2 = ("-f", "qcow2")
 
@@ -170,6 +170,17 @@ def test_an_ordinary_directory_is_the_guests_own(bed: Bed) -> None:
     assert (found.directory_users, found.directory_foreign, found.directory_special) == ((), (), "")
     assert layout.of(found) is Layout.DIRECTORY
     assert DomainFacts.from_result(found.as_result()) == found
+
+
+def test_a_disks_data_file_is_its_own(bed: Bed) -> None:
+    web1 = bed.guest()
+    disk, data = f"{bed.directory}/disk", f"{bed.directory}/data"
+    run(
+        ("qemu-img", "create", "-q", "-f", "qcow2", "-o", f"data_file={data},data_file_raw=on", disk, str(4 * MIB)),
+        timeout_s=20,
+    )
+    found = survey(web1, disk_paths([web1]), bed.clock)
+    assert (found.disks[0].data_file, found.directory_foreign) == (data, ())
 
 
 def test_a_pool_of_libvirt_is_nobodys_own(bed: Bed) -> None:
